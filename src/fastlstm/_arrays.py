@@ -1,0 +1,89 @@
+"""What users hand in, checked: every refusal names the argument, what was expected and what came."""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Array = NDArray[np.floating[Any]]
+IntArray = NDArray[np.integer[Any]]
+
+
+def _as_array(value: object, name: str) -> NDArray[Any]:
+    """Return `value` as an array, without a copy where it can be shared."""
+    if isinstance(value, np.ndarray):
+        return np.asarray(value)
+    try:
+        if hasattr(value, "__dlpack__") and not hasattr(value, "__array__"):
+            return np.from_dlpack(value)
+        return np.asarray(value)
+    except (BufferError, RuntimeError, TypeError, ValueError) as error:
+        raise TypeError(f"{name}: expected an array, got {type(value).__name__} ({error})") from error
+
+
+def as_floats(value: ArrayLike, name: str, dtype: np.dtype[Any] | None = None) -> Array:
+    """Return `value` as a float array, of `dtype` if one is given.
+
+    Raises
+    ------
+    TypeError
+        If it is no array, or one of integers, booleans, complex numbers or objects.
+    """
+    array = _as_array(value, name)
+    if array.dtype.kind != "f":
+        raise TypeError(f"{name}: expected an array of floats, got dtype {array.dtype}")
+    return array if dtype is None else array.astype(dtype, copy=False)
+
+
+def as_integers(value: ArrayLike, name: str) -> NDArray[np.int64]:
+    """Return `value` as an int64 array.
+
+    Raises
+    ------
+    TypeError
+        If it is no array, or not one of integers. An empty list counts as integers.
+    """
+    array = _as_array(value, name)
+    if array.dtype.kind not in "iu" and not (array.size == 0 and isinstance(value, (list, tuple))):
+        raise TypeError(f"{name}: expected an array of integers, got dtype {array.dtype}")
+    return array.astype(np.int64, copy=False)
+
+
+def check_shape(array: NDArray[Any], name: str, expected: tuple[int, ...]) -> None:
+    """Raise ValueError unless `array` has the `expected` shape."""
+    if array.shape != expected:
+        raise ValueError(f"{name}: expected shape {expected}, got {array.shape}")
+
+
+def as_size(value: int, name: str, least: int = 1) -> int:
+    """Return `value` as an int of at least `least`; TypeError or ValueError otherwise."""
+    try:
+        size = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name}: expected an integer, got {value!r}") from None
+    if size < least:
+        raise ValueError(f"{name}: expected an integer of at least {least}, got {size}")
+    return size
+
+
+def as_probability(value: float, name: str) -> float:
+    """Return `value` as a float in [0, 1]; TypeError or ValueError otherwise."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
+        raise TypeError(f"{name}: expected a number in [0, 1], got {value!r}")
+    if not 0 <= value <= 1:
+        raise ValueError(f"{name}: expected a number in [0, 1], got {value!r}")
+    return float(value)
+
+
+def as_dtype(value: object) -> np.dtype[Any]:
+    """Return `value` as the dtype float32 or float64; TypeError otherwise."""
+    try:
+        dtype = np.dtype(value)  # type: ignore[call-overload]
+    except TypeError:
+        dtype = None
+    if dtype not in (np.float32, np.float64):
+        raise TypeError(f"dtype: expected float32 or float64, got {value!r}")
+    return np.dtype(dtype.type)

@@ -1,0 +1,70 @@
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+_Array = NDArray[np.floating[Any]]
+
+def available_isas() -> list[str]: ...
+def use_isa(name: str | None) -> None: ...
+def current_isa() -> str: ...
+def set_num_threads(count: int) -> None: ...
+def get_num_threads() -> int: ...
+def threads_started() -> int: ...
+def threads_supported() -> bool: ...
+def sigmoid(x: _Array, out: _Array) -> None: ...
+def tanh(x: _Array, out: _Array) -> None: ...
+
+class RaggedBatch:
+    T: int
+    B: int
+    rows: int
+    def __init__(self, lengths: NDArray[np.int64]) -> None: ...
+
+class Layer:
+    cell: str
+    reverse: bool
+    input_size: int
+    hidden_size: int
+    output_size: int
+    gates_size: int
+    def __init__(
+        self,
+        cell: str,
+        weight_ih: _Array,
+        weight_hh: _Array,
+        bias: _Array,
+        weight_hr: _Array | None,
+        reverse: bool,
+    ) -> None: ...
+    def forward(
+        self,
+        batch: RaggedBatch,
+        x: _Array,
+        h_0: _Array,
+        c_0: _Array | None,
+        y: _Array,
+        h_n: _Array,
+        c_n: _Array | None,
+        gates: _Array | None = None,
+        cells: _Array | None = None,
+    ) -> None: ...
+    def backward(
+        self,
+        batch: RaggedBatch,
+        x: _Array,
+        h_0: _Array,
+        c_0: _Array | None,
+        y: _Array,
+        gates: _Array,
+        cells: _Array | None,
+        dy: _Array | None,
+        dh: _Array,
+        dc: _Array | None,
+        dx: _Array,
+        add_dx: bool,
+        dweight_ih: _Array,
+        dweight_hh: _Array,
+        dbias: _Array,
+        dweight_hr: _Array | None,
+    ) -> None: ...

@@ -1,0 +1,384 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
+# cython: initializedcheck=False, freethreading_compatible=True
+"""The middle floor: one direction of one layer, packed; typed buffers in, one pass out
+without the GIL. _passes.pxi tells how a pass runs."""
+
+import os
+
+from cpython.buffer cimport (
+    PyBUF_FORMAT,
+    PyBUF_STRIDES,
+    PyBUF_WRITABLE,
+    PyBuffer_Release,
+    PyObject_GetBuffer,
+)
+from libc.stdint cimport int64_t, uintptr_t
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy, memset
+
+from ._blas cimport add_transposed_product, row_product
+from ._kernels cimport (
+    FL_GATES,
+    FL_OUTPUTS,
+    FL_VECTORS,
+    fl_available,
+    fl_flush_denormals,
+    fl_grouping,
+    fl_kernels,
+    fl_lstm_step,
+    fl_lstm_step_backward,
+    fl_pack,
+    fl_product,
+    fl_project,
+    fl_restore,
+    fl_rnn_step,
+    fl_rnn_step_backward,
+    fl_select,
+    fl_workers_run,
+    fl_workers_started,
+    fl_workers_supported,
+)
+
+cdef enum:
+    ALIGNMENT = 64
+    MOST_SLICES = 256
+    # Projected inputs in flight, in bytes a slice: they should stay in the second cache level.
+    PROJECTION_BYTES = 1 << 19
+    # Rows of earlier states gathered at a time for the weight gradient.
+    GATHERED_ROWS = 1024
+    # Multiply-adds that a further thread is worth waking for.
+    WORK_PER_THREAD = 1 << 21
+
+
+# Configuration ----------------------------------------------------------------------------------------
+
+cdef const fl_kernels* kernels_f32
+cdef const fl_kernels* kernels_f64
+cdef int thread_count = 1
+
+
+def available_isas():
+    """Return the names of the instruction sets that can run here, best first."""
+    names = []
+    while fl_available(<int>len(names)) != NULL:
+        names.append(fl_available(<int>len(names)).decode())
+    return names
+
+
+def use_isa(name):
+    """Pack layers for instruction set `name` from now on; None is the best. Layers keep theirs."""
+    global kernels_f32, kernels_f64
+    if name is not None and name not in available_isas():
+        raise ValueError(
+            f"instruction set: expected one of {', '.join(available_isas())}, got {name!r} (FASTLSTM_ISA?)"
+        )
+    encoded = None if name is None else name.encode()
+    cdef const char* isa = NULL
+    if encoded is not None:
+        isa = encoded
+    kernels_f32 = fl_select(isa, 4)
+    kernels_f64 = fl_select(isa, 8)
+
+
+def current_isa():
+    """Return the name of the instruction set that layers are packed for."""
+    return kernels_f32.isa.decode()
+
+
+use_isa(os.environ.get("FASTLSTM_ISA") or None)
+
+
+def set_num_threads(int count):
+    """Let a pass use up to `count` threads, the caller's included. Nothing is started here."""
+    global thread_count
+    thread_count = max(1, min(count, <int>MOST_SLICES))
+
+
+def get_num_threads():
+    """Return how many threads a pass may use."""
+    return thread_count
+
+
+def threads_started():
+    """Return how many worker threads this process has started."""
+    return fl_workers_started()
+
+
+def threads_supported():
+    """Return whether this build can start threads."""
+    return bool(fl_workers_supported())
+
+
+# Buffers ----------------------------------------------------------------------------------------------
+
+cdef class Matrix:
+    """A float matrix that somebody else owns, held for as long as this object lives."""
+
+    def __dealloc__(self):
+        PyBuffer_Release(&self.buffer)
+
+
+cdef Matrix matrix(
+    object array, str name, Py_ssize_t rows, Py_ssize_t columns, int itemsize, bint writable=False, bint gaps=False
+):
+    """Hold `array` as a [rows][columns] matrix; with `gaps`, its rows may be further apart than needed.
+
+    A vector is one row, and None is None.
+    """
+    if array is None:
+        return None
+    cdef Matrix held = Matrix.__new__(Matrix)
+    cdef Py_buffer* buffer = &held.buffer
+    PyObject_GetBuffer(array, buffer, PyBUF_STRIDES | PyBUF_FORMAT | (PyBUF_WRITABLE if writable else 0))
+    cdef bytes expected = b"f" if itemsize == 4 else b"d"
+    if buffer.format != expected:
+        raise TypeError(f"{name}: expected format {expected}, got {buffer.format}")
+    cdef int ndim = buffer.ndim
+    if not (
+        (ndim == 1 and rows == 1 and buffer.shape[0] == columns)
+        or (ndim == 2 and buffer.shape[0] == rows and buffer.shape[1] == columns)
+    ):
+        raise ValueError(
+            f"{name}: expected shape {(rows, columns)}, got {tuple([buffer.shape[k] for k in range(ndim)])}"
+        )
+    held.ld = max(columns, 1)
+    if rows > 1 and columns > 0:
+        held.ld = buffer.strides[0] // itemsize
+        if held.ld < columns or buffer.strides[0] % itemsize or (held.ld > columns and not gaps):
+            raise ValueError(f"{name}: expected rows {'in order' if gaps else 'without gaps'}")
+    if columns > 1 and rows > 0 and buffer.strides[ndim - 1] != itemsize:
+        raise ValueError(f"{name}: expected adjacent columns")
+    held.data = <char*>buffer.buf
+    return held
+
+
+cdef inline char* data(Matrix held) noexcept:
+    return NULL if held is None else held.data
+
+
+cdef class RaggedBatch:
+    """Sequences sorted by falling length, and where each of their steps lies.
+
+    Row ``offset[t] + b`` of a batch's matrices is step t of sequence b.
+
+    Parameters
+    ----------
+    lengths : int64 array (B,)
+        In descending order.
+    """
+
+    def __cinit__(self, const int64_t[::1] lengths):
+        cdef Py_ssize_t b, t
+        self.B = lengths.shape[0]
+        self.T = lengths[0] if self.B else 0
+        self.offset = <Py_ssize_t*>malloc((self.T + 1 + self.B) * sizeof(Py_ssize_t))
+        if self.offset == NULL:
+            raise MemoryError
+        self.length = self.offset + self.T + 1
+        for b in range(self.B):
+            if lengths[b] < 0 or (b and lengths[b] > lengths[b - 1]):
+                raise ValueError("lengths: expected them not negative and in descending order")
+            self.length[b] = lengths[b]
+        cdef Py_ssize_t active = self.B
+        self.offset[0] = 0
+        for t in range(self.T):
+            while self.length[active - 1] <= t:
+                active -= 1
+            self.offset[t + 1] = self.offset[t] + active
+        self.rows = self.offset[self.T]
+
+    def __dealloc__(self):
+        free(self.offset)
+
+
+include "_passes.pxi"
+
+
+# Layers -----------------------------------------------------------------------------------------------
+
+cdef Pass begin(
+    Layer layer, RaggedBatch batch, Matrix x, Matrix h_0, Matrix c_0, Matrix y, Matrix gates, Matrix cells
+):
+    """What both passes know of `layer` and its arrays."""
+    cdef Pass p
+    memset(&p, 0, sizeof(Pass))
+    p.kernels = layer.kernels
+    p.lstm = layer.cell == "lstm"
+    p.relu = layer.cell == "relu"
+    p.reverse = layer.reverse
+    p.T, p.B, p.blocks = batch.T, batch.B, layer.blocks
+    p.I, p.H, p.P, p.G = layer.input_size, layer.hidden_size, layer.output_size, layer.gates_size
+    p.offset, p.length = batch.offset, batch.length
+    p.x, p.x_ld = x.data, x.ld
+    p.y, p.y_ld = y.data, y.ld
+    p.h_0, p.c_0 = h_0.data, data(c_0)
+    p.gates, p.cells = data(gates), data(cells)
+    p.bias, p.panel_ih, p.panel_hh, p.panel_hr = layer.bias, layer.panel_ih, layer.panel_hh, layer.panel_hr
+    return p
+
+
+cdef class Layer:
+    """One direction of one layer: its weights packed, its passes.
+
+    Parameters
+    ----------
+    cell : {"lstm", "tanh", "relu"}
+    weight_ih : array (G, I)
+        G is 4.H in the gate order i, f, g, o for "lstm", H otherwise.
+    weight_hh : array (G, P)
+    bias : array (G,)
+        Both biases together.
+    weight_hr : array (P, H) or None
+    reverse : bool
+        Visit the steps from last to first.
+
+    All arrays are float32 or all float64, C-contiguous, and must not change while the layer lives.
+    """
+
+    def __cinit__(self, str cell, weight_ih, weight_hh, bias, weight_hr, bint reverse):
+        cdef int itemsize = weight_ih.itemsize
+        cdef Py_ssize_t G, I, H, P
+        self.kernels = kernels_f32 if itemsize == 4 else kernels_f64
+        self.cell = cell
+        self.reverse = reverse
+        self.weight_ih, self.weight_hh, self.weight_hr = weight_ih, weight_hh, weight_hr
+        G, I = weight_ih.shape
+        H = G // 4 if cell == "lstm" else G
+        P = weight_hh.shape[1]
+        self.input_size, self.hidden_size, self.output_size, self.gates_size = I, H, P, G
+        self._pack(
+            matrix(weight_ih, "weight_ih", G, I, itemsize),
+            matrix(weight_hh, "weight_hh", G, P, itemsize),
+            matrix(bias, "bias", 1, G, itemsize),
+            matrix(weight_hr, "weight_hr", P, H, itemsize),
+        )
+
+    cdef _pack(self, Matrix w_ih, Matrix w_hh, Matrix bias, Matrix w_hr):
+        """Lay the panels out one after the other."""
+        cdef const fl_kernels* kernels = self.kernels
+        cdef fl_grouping grouping = FL_GATES if self.cell == "lstm" else FL_OUTPUTS
+        cdef Py_ssize_t I = self.input_size, H = self.hidden_size, P = self.output_size, G = self.gates_size
+        cdef Py_ssize_t size = panel_bytes(kernels, grouping, G, 1 + I + P)
+        if w_hr is not None:
+            size += panel_bytes(kernels, FL_OUTPUTS, P, H)
+        self.blocks = blocks_of(kernels, grouping, G)
+        self.bias = aligned_malloc(size, &self.panels)
+        if self.bias == NULL:
+            raise MemoryError
+        self.panel_ih = pack(kernels, grouping, G, 1, bias.data, 1, 0, self.bias)
+        self.panel_hh = pack(kernels, grouping, G, I, w_ih.data, w_ih.ld, 1, self.panel_ih)
+        self.panel_hr = pack(kernels, grouping, G, P, w_hh.data, w_hh.ld, 1, self.panel_hh)
+        if w_hr is None:
+            self.panel_hr = NULL
+        else:
+            pack(kernels, FL_OUTPUTS, P, H, w_hr.data, w_hr.ld, 1, self.panel_hr)
+
+    def __dealloc__(self):
+        free(self.panels)
+
+    def forward(self, RaggedBatch batch, x, h_0, c_0, y, h_n, c_n, gates=None, cells=None):
+        """Run the layer over a batch.
+
+        Parameters
+        ----------
+        batch : RaggedBatch
+        x : array (rows, I)
+        h_0 : array (B, P)
+        c_0 : array (B, H), None unless the cell is "lstm"
+        y : array (rows, P), written; its rows may be further apart
+        h_n, c_n : arrays like h_0 and c_0, written; they may be h_0 and c_0
+        gates, cells : arrays (rows, G) and (rows, H), written for `backward`, or None; "lstm" only
+        """
+        cdef int itemsize = self.kernels.itemsize, status
+        cdef Py_ssize_t rows = batch.rows, B = batch.B
+        cdef Py_ssize_t I = self.input_size, H = self.hidden_size, P = self.output_size, G = self.gates_size
+        cdef Matrix h_n_held = matrix(h_n, "h_n", B, P, itemsize, True)
+        cdef Matrix c_n_held = matrix(c_n, "c_n", B, H, itemsize, True)
+        cdef Pass p = begin(
+            self, batch,
+            matrix(x, "x", rows, I, itemsize, False, True),
+            matrix(h_0, "h_0", B, P, itemsize),
+            matrix(c_0, "c_0", B, H, itemsize),
+            matrix(y, "y", rows, P, itemsize, True, True),
+            matrix(gates, "gates", rows, G, itemsize, True),
+            matrix(cells, "cells", rows, H, itemsize, True),
+        )
+        p.h_n, p.c_n = h_n_held.data, data(c_n_held)
+        with nogil:
+            status = forward_pass(&p)
+        if status < 0:
+            raise MemoryError
+
+    def backward(self, RaggedBatch batch, x, h_0, c_0, y, gates, cells, dy, dh, dc, dx, bint add_dx,
+                 dweight_ih, dweight_hh, dbias, dweight_hr):
+        """Run the layer backward over what `forward` read and wrote.
+
+        Parameters
+        ----------
+        batch, x, h_0, c_0, y, gates, cells
+            As in `forward`. `gates` is overwritten with the gradients of the pre-activations; for a
+            plain RNN it is scratch (rows, H) and `cells` is None.
+        dy : array (rows, P) or None
+        dh, dc : arrays like h_0 and c_0
+            In: the gradients of h_n and c_n. Out: those of h_0 and c_0.
+        dx : array (rows, I), written
+        add_dx : bool
+            Add to `dx` instead.
+        dweight_ih, dweight_hh, dbias, dweight_hr : arrays like the weights, added to
+            `dbias` is the gradient of each bias; `dweight_hr` is None without a projection.
+        """
+        cdef int itemsize = self.kernels.itemsize, status
+        cdef Py_ssize_t rows = batch.rows, B = batch.B
+        cdef Py_ssize_t I = self.input_size, H = self.hidden_size, P = self.output_size, G = self.gates_size
+        cdef Matrix dy_held = matrix(dy, "dy", rows, P, itemsize, False, True)
+        cdef Matrix dh_held = matrix(dh, "dh", B, P, itemsize, True)
+        cdef Matrix dc_held = matrix(dc, "dc", B, H, itemsize, True)
+        cdef Matrix dx_held = matrix(dx, "dx", rows, I, itemsize, True, True)
+        cdef Matrix dw_ih = matrix(dweight_ih, "dweight_ih", G, I, itemsize, True)
+        cdef Matrix dw_hh = matrix(dweight_hh, "dweight_hh", G, P, itemsize, True)
+        cdef Matrix db = matrix(dbias, "dbias", 1, G, itemsize, True)
+        cdef Matrix dw_hr = matrix(dweight_hr, "dweight_hr", P, H, itemsize, True)
+        cdef Matrix w_ih = matrix(self.weight_ih, "weight_ih", G, I, itemsize)
+        cdef Matrix w_hh = matrix(self.weight_hh, "weight_hh", G, P, itemsize)
+        cdef Matrix w_hr = matrix(self.weight_hr, "weight_hr", P, H, itemsize)
+        cdef Pass p = begin(
+            self, batch,
+            matrix(x, "x", rows, I, itemsize, False, True),
+            matrix(h_0, "h_0", B, P, itemsize),
+            matrix(c_0, "c_0", B, H, itemsize),
+            matrix(y, "y", rows, P, itemsize, False, True),
+            matrix(gates, "gates", rows, G, itemsize, True),
+            matrix(cells, "cells", rows, H, itemsize),
+        )
+        p.w_ih, p.w_hh, p.w_hr = w_ih.data, w_hh.data, data(w_hr)
+        p.dh, p.dc = dh_held.data, data(dc_held)
+        if dy_held is not None:
+            p.dy, p.dy_ld = dy_held.data, dy_held.ld
+        p.dx, p.dx_ld, p.add_dx = dx_held.data, dx_held.ld, add_dx
+        p.dw_ih, p.dw_hh, p.dbias, p.dw_hr = dw_ih.data, dw_hh.data, db.data, data(dw_hr)
+        with nogil:
+            status = backward_pass(&p)
+        if status < 0:
+            raise MemoryError
+
+
+# Activations ------------------------------------------------------------------------------------------
+
+cdef _apply(x, out, bint sigmoid):
+    cdef int itemsize = x.itemsize
+    cdef const fl_kernels* kernels = kernels_f32 if itemsize == 4 else kernels_f64
+    cdef Matrix x_held = matrix(x, "x", 1, len(x), itemsize)
+    cdef Matrix out_held = matrix(out, "out", 1, len(x), itemsize, True)
+    cdef Py_ssize_t n = len(x)
+    with nogil:
+        (kernels.sigmoid if sigmoid else kernels.tanh)(n, x_held.data, out_held.data)
+
+
+def sigmoid(x, out):
+    """Write the logistic function of the vector `x` to `out`, as the gates compute it."""
+    _apply(x, out, True)
+
+
+def tanh(x, out):
+    """Write the hyperbolic tangent of the vector `x` to `out`, as the gates compute it."""
+    _apply(x, out, False)

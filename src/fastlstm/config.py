@@ -1,0 +1,115 @@
+"""Threads, and what this installation runs on."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Literal, overload
+
+import scipy
+
+from . import _core
+from ._arrays import as_size
+
+
+def _cores() -> int:
+    """Return how many cores this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _default_num_threads() -> int:
+    """Return what FASTLSTM_NUM_THREADS says, or one thread a core."""
+    asked = os.environ.get("FASTLSTM_NUM_THREADS", "")
+    if not asked:
+        return _cores()
+    if not asked.isdecimal() or int(asked) < 1:
+        raise ValueError(f"FASTLSTM_NUM_THREADS: expected an integer of at least 1, got {asked!r}")
+    return int(asked)
+
+
+def set_num_threads(n: int) -> None:
+    """Let each pass use up to `n` threads, the calling one included.
+
+    Results do not depend on it. At the start it is `FASTLSTM_NUM_THREADS`, or the number of cores that
+    the process may run on. The products that SciPy's BLAS does in the backward pass have threads of
+    their own, which `threadpoolctl` sets.
+
+    Parameters
+    ----------
+    n : int
+        At least 1.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If `n` is not such an integer.
+
+    Examples
+    --------
+    >>> import fastlstm
+    >>> before = fastlstm.get_num_threads()
+    >>> fastlstm.set_num_threads(1)
+    >>> fastlstm.get_num_threads()
+    1
+    >>> fastlstm.set_num_threads(before)
+    """
+    _core.set_num_threads(as_size(n, "n"))
+
+
+def get_num_threads() -> int:
+    """Return how many threads a pass may use."""
+    return _core.get_num_threads()
+
+
+def _config() -> dict[str, Any]:
+    blas = scipy.show_config(mode="dicts")["Build Dependencies"]["blas"]
+    current, available = _core.current_isa(), _core.available_isas()
+    return {
+        "instruction set": current,
+        "available": available,
+        "falls back": None if current != "generic" else "generic: plain C, no vector instructions of its own",
+        "threads": _core.get_num_threads() if _core.threads_supported() else 1,
+        "threads started": _core.threads_started(),
+        "blas": f"{blas.get('name')} {blas.get('version')}",
+    }
+
+
+@overload
+def show_config(mode: Literal["print"] = ...) -> None: ...
+@overload
+def show_config(mode: Literal["dicts"]) -> dict[str, Any]: ...
+
+
+def show_config(mode: Literal["print", "dicts"] = "print") -> dict[str, Any] | None:
+    """Tell what this installation runs on: instruction set, threads, BLAS.
+
+    Parameters
+    ----------
+    mode : {"print", "dicts"}
+        Print it, or return it as a dict; as `numpy.show_config`.
+
+    Raises
+    ------
+    ValueError
+        If `mode` is neither.
+
+    Examples
+    --------
+    >>> import fastlstm
+    >>> sorted(fastlstm.show_config("dicts"))
+    ['available', 'blas', 'falls back', 'instruction set', 'threads', 'threads started']
+    """
+    if mode not in ("print", "dicts"):
+        raise ValueError(f"mode: expected 'print' or 'dicts', got {mode!r}")
+    config = _config()
+    if mode == "dicts":
+        return config
+    for name, value in config.items():
+        shown = ", ".join(value) if isinstance(value, list) else value
+        if shown is not None:
+            print(f"{name + ':':17}{shown}")
+    return None
+
+
+_core.set_num_threads(_default_num_threads())

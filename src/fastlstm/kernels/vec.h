@@ -1,0 +1,37 @@
+/* What every vec_<isa>.h starts from. A translation unit is one instruction set and one type: it sets
+ * FL_BITS to 32 or 64 and includes its vec_<isa>.h, then table.h.
+ *
+ * A vec_<isa>.h gives `vec` of LANES reals and, inline:
+ *
+ *     vload(p)  vstore(p, a)  vset(x)    one vector at any address; one value in every lane
+ *     vload_n(p, n)  vstore_n(p, a, n)   its first n lanes, 1 <= n <= LANES; zeros elsewhere
+ *     vadd vsub vmul vdiv                as IEEE 754 rounds them
+ *     vfma(a, b, c)                      a·b + c, rounded once
+ *     vmin(a, b)  vmax(a, b)             b where either is NaN, and where they are equal
+ *     vabs(a)  vcopysign(a, sign)
+ *     vnegative(sign, a, b)              a where the sign bit is set, else b
+ *     vpositive(x, a)                    a where x is above zero or NaN, else 0
+ *     vpower(t)                          2^n for t = MAGIC + n (activations.h), +0 for the least n
+ *
+ * and TILE_ROWS: how many rows of four vectors the registers hold as sums.
+ */
+#ifndef FASTLSTM_VEC_H
+#define FASTLSTM_VEC_H
+
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "kernels.h"
+
+#if FL_BITS == 32
+typedef float real;
+#define PER_TYPE(f32, f64) f32
+#else
+typedef double real;
+#define PER_TYPE(f32, f64) f64
+#endif
+
+#define INLINE static inline __attribute__((always_inline))
+
+#endif

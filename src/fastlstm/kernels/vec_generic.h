@@ -1,0 +1,49 @@
+/* Plain C11: loops that a compiler turns into whatever the target has. Where the target has no fused
+ * multiply-add, fma() is the C library's: slow, but the same bits. */
+#include "vec.h"
+
+#define LANES 4
+#define TILE_ROWS 3
+
+typedef struct {
+    real lane[LANES];
+} vec;
+
+typedef PER_TYPE(uint32_t, uint64_t) bits;
+
+#define EACH_LANE(expression)                                                                          \
+    vec out;                                                                                           \
+    for (int j = 0; j < LANES; j++)                                                                    \
+        out.lane[j] = (expression);                                                                    \
+    return out
+#define A a.lane[j]
+#define B b.lane[j]
+
+INLINE vec vload(const real *p) { EACH_LANE(p[j]); }
+INLINE vec vload_n(const real *p, fl_index n) { EACH_LANE(j < n ? p[j] : 0); }
+INLINE void vstore_n(real *p, vec a, fl_index n) { memcpy(p, &a, (size_t)n * sizeof(real)); }
+INLINE void vstore(real *p, vec a) { vstore_n(p, a, LANES); }
+INLINE vec vset(real a) { EACH_LANE(a); }
+INLINE vec vadd(vec a, vec b) { EACH_LANE(A + B); }
+INLINE vec vsub(vec a, vec b) { EACH_LANE(A - B); }
+INLINE vec vmul(vec a, vec b) { EACH_LANE(A * B); }
+INLINE vec vdiv(vec a, vec b) { EACH_LANE(A / B); }
+INLINE vec vfma(vec a, vec b, vec c) { EACH_LANE(PER_TYPE(fmaf, fma)(A, B, c.lane[j])); }
+INLINE vec vmin(vec a, vec b) { EACH_LANE(A < B ? A : B); }
+INLINE vec vmax(vec a, vec b) { EACH_LANE(A > B ? A : B); }
+INLINE vec vabs(vec a) { EACH_LANE(PER_TYPE(fabsf, fabs)(A)); }
+INLINE vec vcopysign(vec a, vec sign) { EACH_LANE(PER_TYPE(copysignf, copysign)(A, sign.lane[j])); }
+INLINE vec vnegative(vec sign, vec a, vec b) { EACH_LANE(signbit(sign.lane[j]) ? A : B); }
+INLINE vec vpositive(vec x, vec a) { EACH_LANE(x.lane[j] <= 0 ? 0 : A); }
+INLINE vec vpower(vec t)
+{
+    bits lane[LANES];
+    memcpy(lane, &t, sizeof t);
+    for (int j = 0; j < LANES; j++)
+        lane[j] = (bits)((lane[j] << PER_TYPE(23, 52)) + ((bits)PER_TYPE(127, 1023) << PER_TYPE(23, 52)));
+    memcpy(&t, lane, sizeof t);
+    return t;
+}
+
+#undef A
+#undef B

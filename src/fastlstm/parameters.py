@@ -1,0 +1,112 @@
+"""Named weights that can't go stale.
+
+Weights are only ever replaced whole. The arrays of a model rest on immutable memory, and whatever is
+derived from them (packed panels) lives on the same `Weights` object: a change makes a new object, so a
+pass that has begun goes on with the weights it began with, and nothing ever sees half of a change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ._arrays import Array, as_floats, check_shape
+
+
+def _frozen(array: Array) -> Array:
+    """Return a copy that nobody can make writable: its memory is a bytes object."""
+    return np.frombuffer(array.tobytes(), array.dtype).reshape(array.shape)
+
+
+class Weights:
+    """One state of a model's parameters, and what was derived from it."""
+
+    def __init__(self, arrays: Mapping[str, Array]) -> None:
+        self.arrays: Mapping[str, Array] = MappingProxyType(dict(arrays))
+        self.derived: Any = None
+
+
+class Parameterised:
+    """Base of everything that has weights.
+
+    A subclass calls `_set_initial` once; its parameters' names, shapes and dtype are fixed from then on.
+    """
+
+    _weights: Weights
+
+    def _set_initial(self, arrays: Mapping[str, Array]) -> None:
+        self._weights = Weights({name: _frozen(array) for name, array in arrays.items()})
+
+    @property
+    def parameters(self) -> Mapping[str, Array]:
+        """Read-only views of the parameters by name.
+
+        They stay as they are when the model's weights change: ask again for the new ones.
+        """
+        return self._weights.arrays
+
+    @property
+    def num_parameters(self) -> int:
+        """How many numbers the parameters hold together."""
+        return sum(array.size for array in self._weights.arrays.values())
+
+    def state_dict(self) -> dict[str, Array]:
+        """Return copies of all parameters by name, as `torch.nn.Module.state_dict` names them."""
+        return {name: array.copy() for name, array in self._weights.arrays.items()}
+
+    def load_state_dict(self, mapping: Mapping[str, ArrayLike]) -> Self:
+        """Replace all parameters.
+
+        Parameters
+        ----------
+        mapping : mapping of str to array
+            Exactly the names of `parameters`, each with its shape, of any float dtype; arrays, or
+            whatever becomes one (`torch` tensors do).
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If a name is missing or surplus, or a shape is not the parameter's.
+        TypeError
+            If a value is not an array of floats.
+
+        Notes
+        -----
+        After an exception every weight is as it was.
+        """
+        if not isinstance(mapping, Mapping):
+            raise TypeError(f"mapping: expected a mapping of names to arrays, got {type(mapping).__name__}")
+        missing = [name for name in self.parameters if name not in mapping]
+        if missing:
+            raise ValueError(f"mapping: expected all parameters, missing {', '.join(missing)}")
+        return self.update(mapping)
+
+    def update(self, mapping: Mapping[str, ArrayLike]) -> Self:
+        """Replace some parameters, all at once: as `load_state_dict`, but names may be missing."""
+        current = self._weights.arrays
+        surplus = [str(name) for name in mapping if name not in current]
+        if surplus:
+            raise ValueError(f"mapping: expected only {', '.join(current)}; surplus {', '.join(surplus)}")
+        fresh: dict[str, Array] = dict(current)
+        for name, value in mapping.items():
+            array = as_floats(value, name, current[name].dtype)
+            check_shape(array, name, current[name].shape)
+            fresh[name] = _frozen(array)
+        self._weights = Weights(fresh)
+        return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_weights": self.state_dict()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        arrays = state.pop("_weights")
+        self.__dict__.update(state)
+        self._set_initial(arrays)

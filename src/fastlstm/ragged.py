@@ -1,0 +1,104 @@
+"""Padded batches as one ragged, time-major matrix of rows, and back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._arrays import Array
+from ._core import RaggedBatch
+
+
+class Arrangement:
+    """Where each step of a padded (T, B) batch lies among the rows of a `RaggedBatch`.
+
+    Step t comes before step t + 1, and within a step longer sequences come first. A batch whose
+    sequences all have T steps keeps its order, and then nothing needs to move.
+
+    Parameters
+    ----------
+    T : int
+    B : int
+    lengths : int64 array (B,), optional
+        None where every sequence has T steps.
+
+    Attributes
+    ----------
+    batch : RaggedBatch
+    """
+
+    def __init__(self, T: int, B: int, lengths: NDArray[np.int64] | None = None) -> None:
+        self._shape = (T, B)
+        self._dense = lengths is None
+        if lengths is None:
+            self.batch = RaggedBatch(np.full(B, T, np.int64))
+            return
+        self._order = np.argsort(-lengths, kind="stable")
+        sorted_lengths = lengths[self._order]
+        self.batch = RaggedBatch(sorted_lengths)
+        # Row by row: the step, and the sequence by its place in the caller's batch.
+        real = np.arange(self.batch.T)[:, None] < sorted_lengths
+        self._step, rank = np.nonzero(real)
+        self._sequence = self._order[rank]
+
+    def rows(self, padded: Array) -> Array:
+        """Return padded (T, B, n) as C-contiguous rows (rows, n); a view where that is possible."""
+        if self._dense:
+            return np.ascontiguousarray(padded.reshape(self.batch.rows, padded.shape[2]))
+        return padded[self._step, self._sequence]
+
+    def unpack(self, rows: Array, padded: Array) -> Array:
+        """Write rows (rows, n) into padded (T, B, n), zero past each sequence's end; return `padded`."""
+        if self._dense:
+            padded[...] = rows.reshape(padded.shape)
+        else:
+            padded[...] = 0
+            padded[self._step, self._sequence] = rows
+        return padded
+
+    def sort(self, states: Array) -> Array:
+        """Return states (k, B, n) in the order of the rows, as a C-contiguous copy."""
+        return np.array(states if self._dense else states[:, self._order], order="C")
+
+    def unsort(self, states: Array) -> Array:
+        """Undo `sort`."""
+        if self._dense:
+            return states
+        out = np.empty_like(states)
+        out[:, self._order] = states
+        return out
+
+
+@dataclass
+class Padding:
+    """How the caller's arrays are laid out."""
+
+    T: int
+    B: int
+    unbatched: bool
+    batch_first: bool
+
+    def time_major(self, array: Array) -> Array:
+        """Return the (T, B, n) view of an array in the caller's layout."""
+        if self.unbatched:
+            return array[:, None]
+        return array.swapaxes(0, 1) if self.batch_first else array
+
+    def shape(self, columns: int) -> tuple[int, ...]:
+        """Return the shape in the caller's layout."""
+        if self.unbatched:
+            return (self.T, columns)
+        return (self.B, self.T, columns) if self.batch_first else (self.T, self.B, columns)
+
+    def state_shape(self, count: int, size: int) -> tuple[int, ...]:
+        """Return the caller's shape of `count` states."""
+        return (count, size) if self.unbatched else (count, self.B, size)
+
+    def unpack(self, arrangement: Arrangement, rows: Array, dtype: np.dtype[Any]) -> Array:
+        """Return rows in the caller's layout."""
+        out = np.empty(self.shape(rows.shape[1]), dtype)
+        arrangement.unpack(rows, self.time_major(out))
+        return out

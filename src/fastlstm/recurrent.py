@@ -1,0 +1,499 @@
+"""LSTM and RNN: parameters, layers, directions and state over the core's one direction of one layer."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
+
+from ._arrays import Array, as_dtype, as_floats, as_integers, as_probability, as_size, check_shape
+from ._core import Layer
+from .parameters import Parameterised, Weights
+from .ragged import Arrangement, Padding
+from .streaming import Stream
+from .tape import Kept, Place, Tape, h_and_c
+
+State = TypeVar("State")
+Rng = np.random.Generator | np.random.BitGenerator | np.random.SeedSequence | int | None
+
+
+class Recurrent(Parameterised, Generic[State]):
+    """What LSTM and RNN share: everything but the cell and the form of the state."""
+
+    cell: str
+    """The core's name of the cell."""
+    _state_names: tuple[str, ...]
+    _gates: int
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int,
+        bias: bool,
+        batch_first: bool,
+        dropout: float,
+        bidirectional: bool,
+        proj_size: int,
+        dtype: DTypeLike,
+        rng: Rng,
+    ) -> None:
+        self.input_size = as_size(input_size, "input_size")
+        self.hidden_size = as_size(hidden_size, "hidden_size")
+        self.num_layers = as_size(num_layers, "num_layers")
+        self.proj_size = as_size(proj_size, "proj_size", least=0)
+        if self.proj_size >= self.hidden_size:
+            raise ValueError(f"proj_size: expected less than hidden_size {hidden_size}, got {proj_size}")
+        self.bias = bool(bias)
+        self.batch_first = bool(batch_first)
+        self.bidirectional = bool(bidirectional)
+        self.dropout = as_probability(dropout, "dropout")
+        self.dtype = as_dtype(dtype)
+        if self.dropout and self.num_layers == 1:
+            warnings.warn(
+                f"dropout: falls between layers, so {dropout} does nothing with num_layers=1", stacklevel=3
+            )
+        self._rng = np.random.default_rng(rng)
+        bound = 1 / np.sqrt(self.hidden_size)
+        self._set_initial(
+            {
+                name: self._rng.uniform(-bound, bound, shape).astype(self.dtype)
+                for name, shape in self._parameter_shapes()
+            }
+        )
+
+    # Sizes and names
+
+    @property
+    def directions(self) -> int:
+        """How many directions each layer runs in: 1 or 2."""
+        return 2 if self.bidirectional else 1
+
+    @property
+    def output_size(self) -> int:
+        """The size of one direction's h: proj_size where there is a projection, else hidden_size."""
+        return self.proj_size or self.hidden_size
+
+    def _places(self) -> Iterator[Place]:
+        for layer in range(self.num_layers):
+            for direction in range(self.directions):
+                yield Place(layer, direction)
+
+    def _parameter_shapes(self) -> Iterator[tuple[str, tuple[int, ...]]]:
+        rows = self._gates * self.hidden_size
+        for place in self._places():
+            columns = self.input_size if place.layer == 0 else self.directions * self.output_size
+            yield place.name("weight_ih"), (rows, columns)
+            yield place.name("weight_hh"), (rows, self.output_size)
+            if self.bias:
+                yield place.name("bias_ih"), (rows,)
+                yield place.name("bias_hh"), (rows,)
+            if self.proj_size:
+                yield place.name("weight_hr"), (self.proj_size, self.hidden_size)
+
+    def _state_size(self, name: str) -> int:
+        return self.output_size if name.startswith("h") else self.hidden_size
+
+    def _options(self) -> Iterator[str]:
+        """Arguments that differ from their defaults, for `repr`."""
+        if self.num_layers != 1:
+            yield f"num_layers={self.num_layers}"
+        for name, default in (("bias", True), ("batch_first", False), ("bidirectional", False)):
+            if getattr(self, name) != default:
+                yield f"{name}={not default}"
+        for name in ("dropout", "proj_size"):
+            if getattr(self, name):
+                yield f"{name}={getattr(self, name)}"
+        if self.dtype != np.float32:
+            yield f"dtype={self.dtype.name!r}"
+
+    def __repr__(self) -> str:
+        arguments = [str(self.input_size), str(self.hidden_size), *self._options()]
+        return f"{type(self).__name__}({', '.join(arguments)})"
+
+    # Packed weights
+
+    def _layers(self, weights: Weights) -> list[Layer]:
+        """Return the packed layers, one for each place; they are kept with the weights they came from."""
+        if weights.derived is None:
+            weights.derived = [self._packed(place, weights.arrays) for place in self._places()]
+        layers: list[Layer] = weights.derived
+        return layers
+
+    def _packed(self, place: Place, arrays: Mapping[str, Array]) -> Layer:
+        weight_ih = arrays[place.name("weight_ih")]
+        if self.bias:
+            bias = arrays[place.name("bias_ih")] + arrays[place.name("bias_hh")]
+        else:
+            bias = np.zeros(len(weight_ih), self.dtype)
+        weight_hr = arrays[place.name("weight_hr")] if self.proj_size else None
+        reverse = place.direction == 1
+        return Layer(self.cell, weight_ih, arrays[place.name("weight_hh")], bias, weight_hr, reverse)
+
+    # Passes
+
+    def __call__(
+        self, x: ArrayLike, state: State | None = None, *, lengths: ArrayLike | None = None
+    ) -> tuple[Array, State]:
+        """Run in evaluation: no dropout, and nothing kept for backward. See `forward`.
+
+        Returns
+        -------
+        y : array
+        state : as `state`
+        """
+        y, final, _ = self._run(x, state, lengths, training=False)
+        return y, final
+
+    def forward(
+        self, x: ArrayLike, state: State | None = None, *, lengths: ArrayLike | None = None
+    ) -> tuple[Array, State, Tape[State]]:
+        """Run in training: with dropout between layers, and a tape for `Tape.backward`.
+
+        Parameters
+        ----------
+        x : array (T, B, I), or (B, T, I) with `batch_first`, or (T, I) for one sequence
+            Floats of any size, strided or not; cast to the model's dtype and never modified.
+        state : initial state, optional
+            For an LSTM (h_0, c_0), for an RNN h_0. h is (layers·D, B, P) and c (layers·D, B, H), D the
+            number of directions and P `proj_size` or else H; without B for one sequence. Zeros if None.
+        lengths : integer array (B,), optional
+            How many steps each sequence has, 0 to T, in any order. Steps past a sequence's end have
+            no influence on anything; the reverse direction starts at a sequence's own last step.
+
+        Returns
+        -------
+        y : array (T, B, D·P), laid out as `x`
+            The last layer's h, zero past a sequence's end.
+        state : as `state`
+            After each sequence's own last step; the initial state for a length of zero.
+        tape : Tape
+            Keeps 5·H numbers a row and step of each LSTM layer and direction (gates and c), beside the
+            layers' inputs and outputs.
+
+        Raises
+        ------
+        ValueError
+            If a shape or a length is not as above.
+        TypeError
+            If an array is not one of floats, or `lengths` not one of integers.
+        """
+        y, final, tape = self._run(x, state, lengths, training=True)
+        assert tape is not None
+        return y, final, tape
+
+    def _run(
+        self, x: ArrayLike, state: State | None, lengths: ArrayLike | None, training: bool
+    ) -> tuple[Array, State, Tape[State] | None]:
+        given = as_floats(x, "x")
+        padding = self._padding(given)
+        arrangement = self._arrangement(padding, lengths)
+        initial = self._initial_states(state, padding)
+        batch = arrangement.batch
+        layers = self._layers(self._weights)
+        start = [arrangement.sort(array) for array in initial]
+        final = [np.empty_like(array) for array in start]
+        kept = Kept(arrangement, layers, start)
+        rows = arrangement.rows(padding.time_major(given)).astype(self.dtype, copy=False)
+        for k, place in enumerate(self._places()):
+            if place.direction == 0:
+                if place.layer:
+                    rows = self._dropped(kept.outputs[-1], kept) if training else kept.outputs[-1]
+                kept.inputs.append(rows)
+                kept.outputs.append(np.empty((batch.rows, self.directions * self.output_size), self.dtype))
+            y = kept.output(place, self.output_size)
+            gates, cells = self._kept_arrays(batch.rows) if training else (None, None)
+            kept.gates.append(gates)
+            kept.cells.append(cells)
+            layers[k].forward(batch, rows, *h_and_c(start, k), y, *h_and_c(final, k), gates, cells)
+        y = padding.unpack(arrangement, kept.outputs[-1], self.dtype)
+        states = [arrangement.unsort(array) for array in final]
+        final_state = self._to_state([self._like_caller(array, padding) for array in states])
+        dtypes = given.dtype, self._state_dtypes(state)
+        return y, final_state, Tape(self, kept, padding, *dtypes) if training else None
+
+    def _padding(self, x: Array) -> Padding:
+        layout = "(B, T, I)" if self.batch_first else "(T, B, I)"
+        if x.ndim not in (2, 3) or x.shape[-1] != self.input_size:
+            raise ValueError(f"x: expected shape {layout} or (T, I) with I={self.input_size}, got {x.shape}")
+        if x.ndim == 2:
+            return Padding(x.shape[0], 1, unbatched=True, batch_first=False)
+        T, B = x.shape[:2][::-1] if self.batch_first else x.shape[:2]
+        return Padding(T, B, unbatched=False, batch_first=self.batch_first)
+
+    def _arrangement(self, padding: Padding, lengths: ArrayLike | None) -> Arrangement:
+        if lengths is None:
+            return Arrangement(padding.T, padding.B)
+        if padding.unbatched:
+            raise ValueError("lengths: expected None for one sequence (T, I), got lengths")
+        steps = as_integers(lengths, "lengths")
+        check_shape(steps, "lengths", (padding.B,))
+        if padding.B and (steps.min() < 0 or steps.max() > padding.T):
+            wrong = steps.min() if steps.min() < 0 else steps.max()
+            raise ValueError(f"lengths: expected 0 to T={padding.T}, got {wrong}")
+        return Arrangement(padding.T, padding.B, steps)
+
+    def _dropped(self, rows: Array, kept: Kept) -> Array:
+        """Return the rows with dropout, and keep its mask."""
+        if not self.dropout:
+            kept.masks.append(None)
+            return rows
+        keep = 1 - self.dropout
+        mask = (self._rng.random(rows.shape, np.float32) < keep).astype(self.dtype)
+        if keep:
+            mask /= keep
+        kept.masks.append(mask)
+        return rows * mask
+
+    def _kept_arrays(self, rows: int) -> tuple[Array | None, Array | None]:
+        """Return new (gates, cells) for one direction of one layer; an RNN needs its output only."""
+        if self.cell != "lstm":
+            return None, None
+        return np.empty((rows, 4 * self.hidden_size), self.dtype), np.empty((rows, self.hidden_size), self.dtype)
+
+    # State: a list of one array a name inside, LSTM's tuple or RNN's array outside
+
+    def _to_state(self, arrays: list[Array]) -> State:
+        raise NotImplementedError
+
+    def _from_state(self, state: State, name: str) -> tuple[Any, ...]:
+        """Return the parts of a state handed in as argument `name`."""
+        raise NotImplementedError
+
+    def _like_caller(self, states: Array, padding: Padding) -> Array:
+        return states[:, 0] if padding.unbatched else states
+
+    def _states(self, state: State | None, padding: Padding, argument: str) -> list[Array]:
+        """Return a checked state, or zeros, as (layers·D, B, size) arrays."""
+        count = self.num_layers * self.directions
+        arrays = []
+        parts = (None,) * len(self._state_names) if state is None else self._from_state(state, argument)
+        for name, part in zip(self._state_names, parts, strict=True):
+            size = self._state_size(name)
+            shape = (count, padding.B, size)
+            if part is None:
+                arrays.append(np.zeros(shape, self.dtype))
+                continue
+            array = as_floats(part, f"{argument} {name}", self.dtype)
+            check_shape(array, f"{argument} {name}", padding.state_shape(count, size))
+            arrays.append(array.reshape(shape))
+        return arrays
+
+    def _initial_states(self, state: State | None, padding: Padding) -> list[Array]:
+        return self._states(state, padding, "state")
+
+    def _state_dtypes(self, state: State | None) -> list[np.dtype[Any]]:
+        if state is None:
+            return [self.dtype] * len(self._state_names)
+        return [
+            self.dtype if part is None else as_floats(part, "state").dtype
+            for part in self._from_state(state, "state")
+        ]
+
+    def stream(self, batch_size: int | None = None) -> Stream[State]:
+        """Return a stream: the model fed one step at a time, its state carried along.
+
+        Parameters
+        ----------
+        batch_size : int, optional
+            Step n sequences together. None steps one sequence, as vectors.
+
+        Raises
+        ------
+        ValueError
+            If the model is bidirectional: it would need the steps that have not come yet.
+
+        Examples
+        --------
+        >>> import numpy as np, fastlstm
+        >>> stream = fastlstm.LSTM(3, 5, rng=0).stream()
+        >>> stream.step(np.ones(3)).shape
+        (5,)
+        """
+        return Stream(self, batch_size)
+
+
+class LSTM(Recurrent[tuple[Array, Array]]):
+    """Long short-term memory over one or more layers, in one or both directions.
+
+    Names, defaults, shapes and the gate order i, f, g, o are those of `torch.nn.LSTM`, and the
+    `state_dict` of one loads into the other. With pre = W_ih x + b_ih + W_hh h + b_hh::
+
+        i, f, g, o = sigmoid, sigmoid, tanh, sigmoid (pre)
+        c = f * c + i * g
+        h = o * tanh(c)                 (W_hr times that, with a projection)
+
+    Parameters
+    ----------
+    input_size : int
+        I, numbers in each step of the input.
+    hidden_size : int
+        H, units of a layer.
+    num_layers : int, default 1
+        Each layer above the first reads the outputs of the one below.
+    bias : bool, default True
+        Whether pre-activations have biases (two, `bias_ih` and `bias_hh`, as PyTorch has them).
+    batch_first : bool, default False
+        Whether batches are (B, T, I) rather than (T, B, I).
+    dropout : float, default 0.0
+        Share of each layer's outputs but the last's that `forward` sets to zero; the others are scaled
+        by 1 / (1 - dropout). Calling the model drops nothing.
+    bidirectional : bool, default False
+        Whether each layer also runs from last step to first; y then holds both, forward first.
+    proj_size : int, default 0
+        P, the size that h is projected to; 0 for no projection.
+    dtype : {"float32", "float64"}, default "float32"
+    rng : numpy.random.Generator, seed or None
+        Draws the initial values, U(-1/sqrt(H), 1/sqrt(H)) for every parameter, and dropout.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not as above.
+
+    Notes
+    -----
+    Calling a model gives the same bits for a sequence alone or in any batch, whole or in pieces with
+    the state carried, and with any number of threads.
+
+    References
+    ----------
+    .. [1] S. Hochreiter and J. Schmidhuber, "Long Short-Term Memory", Neural Computation 9(8), 1997.
+    .. [2] F. Gers, J. Schmidhuber and F. Cummins, "Learning to Forget: Continual Prediction with LSTM",
+       Neural Computation 12(10), 2000.
+    .. [3] H. Sak, A. Senior and F. Beaufays, "Long Short-Term Memory Based Recurrent Neural Network
+       Architectures for Large Vocabulary Speech Recognition", arXiv:1402.1128, 2014: the projection.
+
+    Examples
+    --------
+    >>> import numpy as np, fastlstm
+    >>> lstm = fastlstm.LSTM(3, 5, batch_first=True, rng=0)
+    >>> x = np.zeros((2, 7, 3), np.float32)
+    >>> y, (h_n, c_n) = lstm(x)
+    >>> y.shape, h_n.shape, c_n.shape
+    ((2, 7, 5), (1, 2, 5), (1, 2, 5))
+    >>> y, state, tape = lstm.forward(x, lengths=[7, 4])
+    >>> gradients = tape.backward(np.ones_like(y))
+    >>> gradients.input.shape, gradients.parameters["weight_hh_l0"].shape
+    ((2, 7, 3), (20, 5))
+    """
+
+    cell = "lstm"
+    _state_names = ("h", "c")
+    _gates = 4
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        proj_size: int = 0,
+        *,
+        dtype: DTypeLike = "float32",
+        rng: Rng = None,
+    ) -> None:
+        super().__init__(
+            input_size,
+            hidden_size,
+            num_layers,
+            bias,
+            batch_first,
+            dropout,
+            bidirectional,
+            proj_size,
+            dtype,
+            rng,
+        )
+
+    def _to_state(self, arrays: list[Array]) -> tuple[Array, Array]:
+        h, c = arrays
+        return h, c
+
+    def _from_state(self, state: tuple[Array, Array], name: str) -> tuple[Any, ...]:
+        if not isinstance(state, (tuple, list)):
+            raise TypeError(f"{name}: expected a pair (h, c), got {type(state).__name__}")
+        if len(state) != 2:
+            raise ValueError(f"{name}: expected a pair (h, c), got {len(state)} items")
+        return tuple(state)
+
+
+class RNN(Recurrent[Array]):
+    """A plain recurrent network over one or more layers, in one or both directions.
+
+    The face is `LSTM`'s, the state is h alone, and names, defaults and shapes are those of
+    `torch.nn.RNN`::
+
+        h = tanh(W_ih x + b_ih + W_hh h + b_hh)         or relu
+
+    Parameters
+    ----------
+    input_size, hidden_size, num_layers : int
+        As for `LSTM`.
+    nonlinearity : {"tanh", "relu"}, default "tanh"
+    bias, batch_first, dropout, bidirectional, dtype, rng
+        As for `LSTM`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not as above.
+
+    References
+    ----------
+    .. [1] J. Elman, "Finding Structure in Time", Cognitive Science 14(2), 1990.
+
+    Examples
+    --------
+    >>> import numpy as np, fastlstm
+    >>> rnn = fastlstm.RNN(3, 5, nonlinearity="relu", rng=0)
+    >>> y, h_n = rnn(np.zeros((7, 2, 3)))
+    >>> y.shape, h_n.shape
+    ((7, 2, 5), (1, 2, 5))
+    """
+
+    _state_names = ("h",)
+    _gates = 1
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        nonlinearity: str = "tanh",
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        *,
+        dtype: DTypeLike = "float32",
+        rng: Rng = None,
+    ) -> None:
+        if nonlinearity not in ("tanh", "relu"):
+            raise ValueError(f"nonlinearity: expected 'tanh' or 'relu', got {nonlinearity!r}")
+        self.cell = nonlinearity
+        super().__init__(
+            input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, 0, dtype, rng
+        )
+
+    @property
+    def nonlinearity(self) -> str:
+        """The activation: "tanh" or "relu"."""
+        return self.cell
+
+    def _options(self) -> Iterator[str]:
+        if self.cell != "tanh":
+            yield f"nonlinearity={self.cell!r}"
+        yield from super()._options()
+
+    def _to_state(self, arrays: list[Array]) -> Array:
+        return arrays[0]
+
+    def _from_state(self, state: Array, name: str) -> tuple[Any, ...]:
+        return (state,)

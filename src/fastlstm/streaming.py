@@ -1,0 +1,106 @@
+"""Models fed one step at a time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ._arrays import Array, as_floats, as_size, check_shape
+from ._core import RaggedBatch
+
+if TYPE_CHECKING:
+    from .recurrent import Recurrent
+
+State = TypeVar("State")
+
+
+class Stream(Generic[State]):
+    """One sequence, or `batch_size` of them, running through a model step by step.
+
+    Made by `Recurrent.stream`. Steps give the bits that the whole sequence would have given. A stream uses
+    its model's weights as they are at each step, and belongs to one thread at a time; any number of
+    streams may share a model.
+    """
+
+    def __init__(self, model: Recurrent[State], batch_size: int | None = None) -> None:
+        if model.bidirectional:
+            raise ValueError(f"model: expected one that runs forward in time, got {model!r}")
+        self._model = model
+        self._sequences = () if batch_size is None else (as_size(batch_size, "batch_size"),)
+        self._batch = RaggedBatch(np.ones(self._sequences or 1, np.int64))
+        self.reset()
+
+    def reset(self) -> None:
+        """Start again from the zero state."""
+        model = self._model
+        self._states = [
+            np.zeros((model.num_layers, self._batch.B, model._state_size(name)), model.dtype)
+            for name in model._state_names
+        ]
+
+    @property
+    def state(self) -> State:
+        """The state, shaped as a model's; a copy. Setting it checks and copies."""
+        return self._model._to_state(
+            [array.reshape(self._state_shape(array.shape[2])).copy() for array in self._states]
+        )
+
+    @state.setter
+    def state(self, state: State) -> None:
+        parts = self._model._from_state(state, "state")
+        fresh = []
+        for name, part, current in zip(self._model._state_names, parts, self._states, strict=True):
+            array = as_floats(part, f"state {name}", current.dtype)
+            check_shape(array, f"state {name}", self._state_shape(current.shape[2]))
+            fresh.append(np.array(array, order="C").reshape(current.shape))
+        self._states = fresh
+
+    def _state_shape(self, size: int) -> tuple[int, ...]:
+        return (self._model.num_layers, *self._sequences, size)
+
+    def step(self, x_t: ArrayLike, out: Array | None = None) -> Array:
+        """Run one step and return the last layer's h.
+
+        Parameters
+        ----------
+        x_t : array (I,), or (batch_size, I)
+        out : array (H or P,), or (batch_size, H or P), optional
+            Where to write; of the model's dtype and C-contiguous.
+
+        Returns
+        -------
+        array
+            `out`, or a new one.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If an argument is not as above; the state has not moved then.
+        """
+        model, batch = self._model, self._batch
+        x = as_floats(x_t, "x_t", model.dtype)
+        check_shape(x, "x_t", (*self._sequences, model.input_size))
+        shape = (*self._sequences, model.output_size)
+        if out is None:
+            out = np.empty(shape, model.dtype)
+        else:
+            self._check_out(out, shape)
+        rows = np.ascontiguousarray(x.reshape(batch.B, -1))
+        for k, layer in enumerate(model._layers(model._weights)):
+            last = k == model.num_layers - 1
+            y = out.reshape(batch.B, -1) if last else np.empty((batch.B, model.output_size), model.dtype)
+            h = self._states[0][k]
+            c = self._states[1][k] if len(self._states) == 2 else None
+            layer.forward(batch, rows, h, c, y, h, c)
+            rows = y
+        return out
+
+    def _check_out(self, out: Array, shape: tuple[int, ...]) -> None:
+        dtype = self._model.dtype
+        if not isinstance(out, np.ndarray) or out.dtype != dtype:
+            raise TypeError(f"out: expected an array of {dtype}, got {getattr(out, 'dtype', type(out).__name__)}")
+        check_shape(out, "out", shape)
+        if not (out.flags.c_contiguous and out.flags.writeable):
+            raise ValueError("out: expected a writable C-contiguous array")
