@@ -1,5 +1,40 @@
-from setuptools import Extension, setup
-from Cython.Build import cythonize
+"""The compiled parts; everything else is in pyproject.toml."""
+
+import os
 from pathlib import Path
-here = "src/fastlstm"
-setup(ext_modules=cythonize([Extension("fastlstm._core", ["src/fastlstm/_core.pyx", *sorted(map(str, Path("src/fastlstm/kernels").glob("*.c")))], include_dirs=[here], define_macros=[("CYTHON_CCOMPLEX", "0")], extra_compile_args="-O3 -std=c11 -fno-math-errno -fno-trapping-math -ffp-contract=off -fvisibility=hidden -g1".split())]))
+
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+
+PACKAGE = Path("src/fastlstm")
+
+# Fused multiply-adds are written out, never left to the compiler: it would fuse differently for each
+# instruction set, and results would differ in bits.
+COMPILE = [
+    "-std=c11",
+    "-O3",
+    "-fno-math-errno",
+    "-fno-trapping-math",
+    "-ffp-contract=off",
+    "-fvisibility=hidden",
+]
+LINK = ["-pthread"]
+
+# FASTLSTM_SANITIZE=address,undefined or =thread builds for those sanitizers.
+sanitizers = os.environ.get("FASTLSTM_SANITIZE")
+if sanitizers:
+    COMPILE += ["-O1", "-g", "-fno-omit-frame-pointer", f"-fsanitize={sanitizers}"]
+    LINK += [f"-fsanitize={sanitizers}"]
+
+core = Extension(
+    "fastlstm._core",
+    [str(PACKAGE / "_core.pyx"), *map(str, sorted(PACKAGE.glob("kernels/*.c")))],
+    depends=[str(path) for pattern in ("*.pxd", "*.pxi", "kernels/*.h") for path in PACKAGE.glob(pattern)],
+    include_dirs=[str(PACKAGE)],
+    # Cython's complex numbers would bring complex.h, which defines I: here I is the input size.
+    define_macros=[("CYTHON_CCOMPLEX", "0")],
+    extra_compile_args=COMPILE,
+    extra_link_args=LINK,
+)
+
+setup(ext_modules=cythonize([core]))

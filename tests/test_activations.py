@@ -57,7 +57,8 @@ def test_float64(isa, name):
     function, exact = FUNCTIONS[name]
     rng = np.random.default_rng(0)
     x = np.concatenate(
-        [rng.uniform(-span, span, 200_000) for span in (1, 7, 20, 745)] + [10.0 ** rng.uniform(-300, 3, 50_000)]
+        [rng.uniform(-span, span, 200_000) for span in (1, 7, 20, 745)]
+        + [10.0 ** rng.uniform(-300, 3, 50_000)]
     )
     got = apply(function, x)
     assert errors(got, exact(x.astype(np.longdouble))).max() <= UNITS
@@ -67,7 +68,9 @@ def test_float64(isa, name):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_special_values(isa, dtype):
     x = np.array([np.inf, -np.inf, np.nan, -np.nan, 0.0, -0.0, 1e30, -1e30], dtype)
-    np.testing.assert_array_equal(apply(_core.sigmoid, x), np.array([1, 0, np.nan, np.nan, 0.5, 0.5, 1, 0], dtype))
+    np.testing.assert_array_equal(
+        apply(_core.sigmoid, x), np.array([1, 0, np.nan, np.nan, 0.5, 0.5, 1, 0], dtype)
+    )
     tanh = apply(_core.tanh, x)
     np.testing.assert_array_equal(tanh, np.array([1, -1, np.nan, np.nan, 0, -0.0, 1, -1], dtype))
     assert list(np.signbit(tanh[4:6])) == [False, True]

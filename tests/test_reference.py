@@ -11,7 +11,9 @@ from fastlstm._reference import Reference
 @pytest.mark.parametrize(("cell", "P"), [("lstm", 0), ("lstm", 2), ("tanh", 0), ("relu", 0)])
 @pytest.mark.parametrize("bias", [True, False])
 def test_gradients_are_central_differences(cell, P, bias, ragged):
-    problem = Problem(cell, T=4, B=3, I=2, H=3, P=P, layers=2, bidirectional=True, bias=bias, ragged=ragged, seed=3)
+    problem = Problem(
+        cell, T=4, B=3, I=2, H=3, P=P, layers=2, bidirectional=True, bias=bias, ragged=ragged, seed=3
+    )
     parameters = {name: array.copy() for name, array in problem.model().parameters.items()}
     reference = Reference(cell, parameters, 2, bidirectional=True)
     lengths = [4] * 3 if problem.lengths is None else problem.lengths
@@ -24,7 +26,11 @@ def test_gradients_are_central_differences(cell, P, bias, ragged):
 
     loss()
     dx, dh_0, dc_0, gradients = reference.backward(problem.dy, problem.dh_n, dc_n)
-    pairs = [(problem.x, dx), (problem.h_0, dh_0), *((parameters[name], gradients[name]) for name in parameters)]
+    pairs = [
+        (problem.x, dx),
+        (problem.h_0, dh_0),
+        *((parameters[name], gradients[name]) for name in parameters),
+    ]
     if cell == "lstm":
         pairs.append((problem.c_0, dc_0))
     for array, gradient in pairs:

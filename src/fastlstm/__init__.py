@@ -1,6 +1,7 @@
 """The fastest LSTM on CPUs: NumPy arrays in, NumPy arrays out."""
 
 from .config import get_num_threads, set_num_threads, show_config
+
 # from .layers import Embedding, Linear
 from .recurrent import LSTM, RNN
 

@@ -81,7 +81,7 @@ def as_probability(value: float, name: str) -> float:
 def as_dtype(value: object) -> np.dtype[Any]:
     """Return `value` as the dtype float32 or float64; TypeError otherwise."""
     try:
-        dtype = np.dtype(value)  # type: ignore[call-overload]
+        dtype = None if value is None else np.dtype(value)  # type: ignore[call-overload]
     except TypeError:
         dtype = None
     if dtype not in (np.float32, np.float64):

@@ -36,10 +36,14 @@ def sigmoid(x: Array) -> Array:
 def direction_names(layer: int, reverse: bool) -> dict[str, str]:
     """Return a direction's parameter names by their short names."""
     suffix = f"l{layer}_reverse" if reverse else f"l{layer}"
-    return {short: f"{short}_{suffix}" for short in ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr")}
+    return {
+        short: f"{short}_{suffix}" for short in ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr")
+    }
 
 
-def sequence_forward(cell: str, w: Parameters, x: Array, h: Array, c: Array) -> tuple[Array, Array, Array, list[Any]]:
+def sequence_forward(
+    cell: str, w: Parameters, x: Array, h: Array, c: Array
+) -> tuple[Array, Array, Array, list[Any]]:
     """Run one sequence x (T, I) from h (P,) and c (H,); return y (T, P), h, c and what backward needs."""
     bias = w["bias_ih"] + w["bias_hh"] if "bias_ih" in w else 0
     y, steps = [], []
@@ -110,7 +114,9 @@ class Reference:
     bidirectional : bool
     """
 
-    def __init__(self, cell: str, parameters: Parameters, num_layers: int = 1, bidirectional: bool = False) -> None:
+    def __init__(
+        self, cell: str, parameters: Parameters, num_layers: int = 1, bidirectional: bool = False
+    ) -> None:
         self.cell = cell
         self.parameters = parameters
         self.num_layers = num_layers
@@ -177,7 +183,13 @@ class Reference:
                 for b, length in enumerate(self._lengths):
                     dy_b = dy[:length, b, direction * P : (direction + 1) * P]
                     dx_b, dh_0[k, b], dc_0[k, b] = sequence_backward(
-                        self.cell, w, self._steps[layer, direction, b], dy_b[order], dh_n[k, b], dc_n[k, b], dw
+                        self.cell,
+                        w,
+                        self._steps[layer, direction, b],
+                        dy_b[order],
+                        dh_n[k, b],
+                        dc_n[k, b],
+                        dw,
                     )
                     dx[:length, b] += dx_b[order]
             dy = dx if self._masks is None or layer == 0 else dx * self._masks[layer - 1]

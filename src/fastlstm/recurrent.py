@@ -252,7 +252,9 @@ class Recurrent(Parameterised, Generic[State]):
         """Return new (gates, cells) for one direction of one layer; an RNN needs its output only."""
         if self.cell != "lstm":
             return None, None
-        return np.empty((rows, 4 * self.hidden_size), self.dtype), np.empty((rows, self.hidden_size), self.dtype)
+        return np.empty((rows, 4 * self.hidden_size), self.dtype), np.empty(
+            (rows, self.hidden_size), self.dtype
+        )
 
     # State: a list of one array a name inside, LSTM's tuple or RNN's array outside
 

@@ -100,7 +100,9 @@ class Stream(Generic[State]):
     def _check_out(self, out: Array, shape: tuple[int, ...]) -> None:
         dtype = self._model.dtype
         if not isinstance(out, np.ndarray) or out.dtype != dtype:
-            raise TypeError(f"out: expected an array of {dtype}, got {getattr(out, 'dtype', type(out).__name__)}")
+            raise TypeError(
+                f"out: expected an array of {dtype}, got {getattr(out, 'dtype', type(out).__name__)}"
+            )
         check_shape(out, "out", shape)
         if not (out.flags.c_contiguous and out.flags.writeable):
             raise ValueError("out: expected a writable C-contiguous array")

@@ -97,7 +97,9 @@ class Tape(Generic[State]):
             As `Recurrent.forward`; the tape can still be used then.
         """
         if self._kept is None:
-            raise RuntimeError("tape: expected one backward for each forward, got a second: run forward again")
+            raise RuntimeError(
+                "tape: expected one backward for each forward, got a second: run forward again"
+            )
         model, padding, kept = self._model, self._padding, self._kept
         d_rows: Array | None = None
         if dy is not None:

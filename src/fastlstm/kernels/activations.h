@@ -11,8 +11,8 @@
  *
  * The roundings that would hurt most, of 1 + z and of t, are caught exactly and given back after the
  * division. Error: at most 2 units in the last place of the exact value (largest seen: 1.9). Results
- * below the smallest normal number may be zero. Infinities give 0, 1 or -1; NaN gives NaN; tanh keeps the sign of zero. Only correctly
- * rounded operations are used, so every instruction set gives the same bits.
+ * below the smallest normal number may be zero. Infinities give 0, 1 or -1; NaN gives NaN; tanh keeps the
+ * sign of zero. Only correctly rounded operations are used, so every instruction set gives the same bits.
  */
 #ifndef FASTLSTM_ACTIVATIONS_H
 #define FASTLSTM_ACTIVATIONS_H
@@ -36,9 +36,17 @@ static const real EXPM1_Q[] = {
 #if FL_BITS == 32
     0x1.a032c0p-13f, 0x1.6d71f8p-10f, 0x1.11118ap-7f, 0x1.5554b2p-5f, 0x1.555554p-3f, 0x1.0p-1f,
 #else
-    0x1.1ee8834803336p-29, 0x1.af5e74e711476p-26, 0x1.27e5362ec0cd3p-22, 0x1.71ddf87ecb1fep-19,
-    0x1.a01a017bc5708p-16, 0x1.a01a01afd3daep-13, 0x1.6c16c16c1f07bp-10, 0x1.111111110f6dap-7,
-    0x1.555555555553fp-5,  0x1.5555555555559p-3,  0x1.0p-1,
+    0x1.1ee8834803336p-29,
+    0x1.af5e74e711476p-26,
+    0x1.27e5362ec0cd3p-22,
+    0x1.71ddf87ecb1fep-19,
+    0x1.a01a017bc5708p-16,
+    0x1.a01a01afd3daep-13,
+    0x1.6c16c16c1f07bp-10,
+    0x1.111111110f6dap-7,
+    0x1.555555555553fp-5,
+    0x1.5555555555559p-3,
+    0x1.0p-1,
 #endif
 };
 #define EXPM1_TERMS (sizeof EXPM1_Q / sizeof EXPM1_Q[0])
@@ -91,13 +99,13 @@ INLINE vec relu_v(vec x) { return vmax(vset(0), x); }
 INLINE vec sigmoid_slope(vec s) { return vmul(s, vsub(vset(1), s)); }
 INLINE vec tanh_slope(vec t) { return vsub(vset(1), vmul(t, t)); }
 
-#define OVER_ARRAY(name, function)                                                                     \
-    static void name(fl_index n, const void *x, void *out)                                             \
-    {                                                                                                  \
-        for (fl_index j = 0; j < n; j += LANES) {                                                      \
-            const fl_index lanes = n - j < LANES ? n - j : LANES;                                      \
-            vstore_n((real *)out + j, function(vload_n((const real *)x + j, lanes)), lanes);           \
-        }                                                                                              \
+#define OVER_ARRAY(name, function)                                                                           \
+    static void name(fl_index n, const void *x, void *out)                                                   \
+    {                                                                                                        \
+        for (fl_index j = 0; j < n; j += LANES) {                                                            \
+            const fl_index lanes = n - j < LANES ? n - j : LANES;                                            \
+            vstore_n((real *)out + j, function(vload_n((const real *)x + j, lanes)), lanes);                 \
+        }                                                                                                    \
     }
 
 OVER_ARRAY(sigmoid_array, sigmoid_v)

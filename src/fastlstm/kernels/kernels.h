@@ -26,57 +26,57 @@ typedef enum {
 /* pack: panel[block][k][vector][lane] = w(m, k), zero where m is beyond the last output. */
 typedef struct {
     fl_grouping grouping;
-    fl_index M;           /* outputs: 4·H for FL_GATES */
-    fl_index K;           /* 1 packs a bias */
-    const void *w;        /* w(m, k) = w[m·w_m + k·w_k], so a transpose is a swap */
-    fl_index w_m, w_k;    /*   of the two strides */
-    void *panel;          /* [blocks][K][4][V] */
+    fl_index M;        /* outputs: 4·H for FL_GATES */
+    fl_index K;        /* 1 packs a bias */
+    const void *w;     /* w(m, k) = w[m·w_m + k·w_k], so a transpose is a swap */
+    fl_index w_m, w_k; /*   of the two strides */
+    void *panel;       /* [blocks][K][4][V] */
 } fl_pack;
 
 /* project: out = start + a·Wᵀ, the first part of each row's chains. */
 typedef struct {
     fl_index B, K, blocks;
-    const void *a;        /* [B][K] */
+    const void *a; /* [B][K] */
     fl_index a_ld;
-    const void *panel;    /* [blocks][K][4][V] */
-    const void *start;    /* [B or 1][blocks][4][V]; start_ld 0 gives every row the same */
+    const void *panel; /* [blocks][K][4][V] */
+    const void *start; /* [B or 1][blocks][4][V]; start_ld 0 gives every row the same */
     fl_index start_ld;
-    void *out;            /* [B][blocks][4][V]; may be start */
+    void *out; /* [B][blocks][4][V]; may be start */
 } fl_project;
 
 /* product: out = a·Wᵀ in plain order, each chain from zero. */
 typedef struct {
     fl_index B, K, M;
-    const void *a;        /* [B][K] */
+    const void *a; /* [B][K] */
     fl_index a_ld;
-    const void *panel;    /* [blocks][K][4][V], FL_OUTPUTS */
-    void *out;            /* [B][M] */
+    const void *panel; /* [blocks][K][4][V], FL_OUTPUTS */
+    void *out;         /* [B][M] */
     fl_index out_ld;
 } fl_product;
 
 /* lstm_step: pre = start + h_prev·W_hhᵀ, i f g o = σ σ tanh σ (pre), c = f·c_prev + i·g,
  * h = o·tanh(c). */
 typedef struct {
-    fl_index B, K, H;     /* K: size of h_prev */
-    const void *h_prev;   /* [B][K] */
+    fl_index B, K, H;   /* K: size of h_prev */
+    const void *h_prev; /* [B][K] */
     fl_index h_prev_ld;
-    const void *panel;    /* [blocks][K][4][V], FL_GATES */
-    const void *start;    /* [B][blocks][4][V] */
-    const void *c_prev;   /* [B][H] */
-    void *c;              /* [B][H]; may be c_prev */
-    void *h;              /* [B][H]; what the projection reads when there is one */
+    const void *panel;  /* [blocks][K][4][V], FL_GATES */
+    const void *start;  /* [B][blocks][4][V] */
+    const void *c_prev; /* [B][H] */
+    void *c;            /* [B][H]; may be c_prev */
+    void *h;            /* [B][H]; what the projection reads when there is one */
     fl_index h_ld;
-    void *gates;          /* [B][4][H] activations for backward, or NULL */
+    void *gates; /* [B][4][H] activations for backward, or NULL */
 } fl_lstm_step;
 
 /* rnn_step: h = tanh or relu (start + h_prev·W_hhᵀ). */
 typedef struct {
     fl_index B, K, H;
-    const void *h_prev;   /* [B][K] */
+    const void *h_prev; /* [B][K] */
     fl_index h_prev_ld;
-    const void *panel;    /* [blocks][K][4][V], FL_OUTPUTS */
-    const void *start;    /* [B][blocks][4][V] */
-    void *h;              /* [B][H] */
+    const void *panel; /* [blocks][K][4][V], FL_OUTPUTS */
+    const void *start; /* [B][blocks][4][V] */
+    void *h;           /* [B][H] */
     fl_index h_ld;
     int relu;
 } fl_rnn_step;
@@ -85,21 +85,21 @@ typedef struct {
  * of the step before. */
 typedef struct {
     fl_index B, H;
-    void *gates;          /* [B][4][H] in: activations; out: gradients of the pre-activations */
-    const void *c;        /* [B][H] */
-    const void *c_prev;   /* [B][H] */
-    const void *dh;       /* [B][H] */
-    void *dc;             /* [B][H] in: of this step's c; out: of c_prev */
-    void *m;              /* [B][H] o·tanh(c) made again for the projection's gradient, or NULL */
+    void *gates;        /* [B][4][H] in: activations; out: gradients of the pre-activations */
+    const void *c;      /* [B][H] */
+    const void *c_prev; /* [B][H] */
+    const void *dh;     /* [B][H] */
+    void *dc;           /* [B][H] in: of this step's c; out: of c_prev */
+    void *m;            /* [B][H] o·tanh(c) made again for the projection's gradient, or NULL */
 } fl_lstm_step_backward;
 
 /* rnn_step_backward: gates = dh · f'(pre), read off the output h. */
 typedef struct {
     fl_index B, H;
-    const void *h;        /* [B][H] */
+    const void *h; /* [B][H] */
     fl_index h_ld;
-    const void *dh;       /* [B][H] */
-    void *gates;          /* [B][H] */
+    const void *dh; /* [B][H] */
+    void *gates;    /* [B][H] */
     int relu;
 } fl_rnn_step_backward;
 

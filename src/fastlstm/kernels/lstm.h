@@ -15,7 +15,8 @@ INLINE void lstm_tile(const int R, fl_index b, const fl_lstm_step *p, fl_index u
           (const real *)p->panel + unit * p->K * FL_VECTORS, sum);
     for (int r = 0; r < R; r++) {
         const fl_index row = b + r, at = row * H + unit;
-        const vec i = sigmoid_v(sum[r][0]), f = sigmoid_v(sum[r][1]), g = tanh_v(sum[r][2]), o = sigmoid_v(sum[r][3]);
+        const vec i = sigmoid_v(sum[r][0]), f = sigmoid_v(sum[r][1]), g = tanh_v(sum[r][2]),
+                  o = sigmoid_v(sum[r][3]);
         const vec c = vfma(f, vload_n((const real *)p->c_prev + at, lanes), vmul(i, g));
         vstore_n((real *)p->c + at, c, lanes);
         vstore_n((real *)p->h + row * p->h_ld + unit, vmul(o, tanh_v(c)), lanes);

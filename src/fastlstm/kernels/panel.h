@@ -20,29 +20,29 @@ INLINE fl_index smaller(fl_index a, fl_index b) { return a < b ? a : b; }
 
 /* function(R, b, ...) for the rows b, b + R...: R is TILE_ROWS while that many rows remain, then what is
  * left; always a constant, so that the sums stay in registers. */
-#define TILE_CASE(R, function, ...)                                                                    \
-    case R:                                                                                            \
-        function(R, b, __VA_ARGS__);                                                                   \
+#define TILE_CASE(R, function, ...)                                                                          \
+    case R:                                                                                                  \
+        function(R, b, __VA_ARGS__);                                                                         \
         break;
 #define TILES_BELOW_3(...) TILE_CASE(2, __VA_ARGS__) TILE_CASE(1, __VA_ARGS__)
 #if TILE_ROWS == 6
-#define TILES_BELOW(...)                                                                               \
+#define TILES_BELOW(...)                                                                                     \
     TILE_CASE(5, __VA_ARGS__) TILE_CASE(4, __VA_ARGS__) TILE_CASE(3, __VA_ARGS__) TILES_BELOW_3(__VA_ARGS__)
 #elif TILE_ROWS == 3
 #define TILES_BELOW TILES_BELOW_3
 #else
 #error "TILE_ROWS is 3 or 6"
 #endif
-#define FOR_TILES(rows, ...)                                                                           \
-    do {                                                                                               \
-        fl_index b = 0;                                                                                \
-        for (; b + TILE_ROWS <= (rows); b += TILE_ROWS)                                                \
-            FULL_TILE(__VA_ARGS__);                                                                    \
-        switch ((rows)-b) {                                                                            \
-            TILES_BELOW(__VA_ARGS__)                                                                   \
-        default:                                                                                       \
-            break;                                                                                     \
-        }                                                                                              \
+#define FOR_TILES(rows, ...)                                                                                 \
+    do {                                                                                                     \
+        fl_index b = 0;                                                                                      \
+        for (; b + TILE_ROWS <= (rows); b += TILE_ROWS)                                                      \
+            FULL_TILE(__VA_ARGS__);                                                                          \
+        switch ((rows) - b) {                                                                                \
+            TILES_BELOW(__VA_ARGS__)                                                                         \
+        default:                                                                                             \
+            break;                                                                                           \
+        }                                                                                                    \
     } while (0)
 #define FULL_TILE(function, ...) function(TILE_ROWS, b, __VA_ARGS__)
 
@@ -90,7 +90,8 @@ INLINE void project_tile(const int R, fl_index b, const fl_project *p, fl_index 
     vec sum[TILE_ROWS][FL_VECTORS];
     const fl_index ld = p->blocks * WIDTH;
     load_sums(R, (const real *)p->start + b * p->start_ld + block * WIDTH, p->start_ld, sum);
-    chain(R, p->K, (const real *)p->a + b * p->a_ld, p->a_ld, (const real *)p->panel + block * p->K * WIDTH, sum);
+    chain(R, p->K, (const real *)p->a + b * p->a_ld, p->a_ld, (const real *)p->panel + block * p->K * WIDTH,
+          sum);
     real *out = (real *)p->out + b * ld + block * WIDTH;
     for (int r = 0; r < R; r++)
         for (int v = 0; v < FL_VECTORS; v++)

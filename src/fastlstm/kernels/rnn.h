@@ -7,7 +7,8 @@ INLINE void rnn_tile(const int R, fl_index b, const fl_rnn_step *p, fl_index uni
     vec sum[TILE_ROWS][FL_VECTORS];
     const fl_index start_ld = (p->H + WIDTH - 1) / WIDTH * WIDTH;
     load_sums(R, (const real *)p->start + b * start_ld + unit, start_ld, sum);
-    chain(R, p->K, (const real *)p->h_prev + b * p->h_prev_ld, p->h_prev_ld, (const real *)p->panel + unit * p->K, sum);
+    chain(R, p->K, (const real *)p->h_prev + b * p->h_prev_ld, p->h_prev_ld,
+          (const real *)p->panel + unit * p->K, sum);
     for (int r = 0; r < R; r++) {
         for (int v = 0; v < FL_VECTORS; v++)
             sum[r][v] = p->relu ? relu_v(sum[r][v]) : tanh_v(sum[r][v]);

@@ -13,7 +13,10 @@ extern const fl_kernels fl_generic_f32, fl_generic_f64;
 extern const fl_kernels fl_avx512_f32, fl_avx512_f64, fl_avx2_f32, fl_avx2_f64;
 
 /* __builtin_cpu_supports asks the processor and, through XGETBV, the operating system. */
-static int can_avx512(void) { return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq"); }
+static int can_avx512(void)
+{
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq");
+}
 static int can_avx2(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
 #endif
 static int always(void) { return 1; }

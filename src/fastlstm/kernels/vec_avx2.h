@@ -26,7 +26,10 @@ INLINE __m256i first_lanes(fl_index n)
                     _mm256_cmpgt_epi64(_mm256_set1_epi64x(n), _mm256_setr_epi64x(0, 1, 2, 3)));
 }
 /* A masked store is many times slower than a plain one on some processors: only the tail pays. */
-INLINE vec vload_n(const real *p, fl_index n) { return n == LANES ? vload(p) : OP(maskload)(p, first_lanes(n)); }
+INLINE vec vload_n(const real *p, fl_index n)
+{
+    return n == LANES ? vload(p) : OP(maskload)(p, first_lanes(n));
+}
 INLINE void vstore_n(real *p, vec a, fl_index n)
 {
     if (n == LANES)
@@ -35,4 +38,4 @@ INLINE void vstore_n(real *p, vec a, fl_index n)
         OP(maskstore)(p, first_lanes(n), a);
 }
 INLINE vec vnegative(vec sign, vec a, vec b) { return OP(blendv)(b, a, sign); }
-INLINE vec vpositive(vec x, vec a) { return OP(and)(OP(cmp)(x, vset(0), _CMP_NLE_UQ), a); }
+INLINE vec vpositive(vec x, vec a) { return OP (and)(OP(cmp)(x, vset(0), _CMP_NLE_UQ), a); }

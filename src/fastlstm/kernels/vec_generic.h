@@ -11,10 +11,10 @@ typedef struct {
 
 typedef PER_TYPE(uint32_t, uint64_t) bits;
 
-#define EACH_LANE(expression)                                                                          \
-    vec out;                                                                                           \
-    for (int j = 0; j < LANES; j++)                                                                    \
-        out.lane[j] = (expression);                                                                    \
+#define EACH_LANE(expression)                                                                                \
+    vec out;                                                                                                 \
+    for (int j = 0; j < LANES; j++)                                                                          \
+        out.lane[j] = (expression);                                                                          \
     return out
 #define A a.lane[j]
 #define B b.lane[j]

@@ -17,7 +17,7 @@ INLINE vec vabs(vec a) { return OP(andnot)(vset((real)-0.0), a); }
 INLINE vec vcopysign(vec a, vec sign)
 {
     const vec sign_bit = vset((real)-0.0);
-    return OP(or)(OP(andnot)(sign_bit, a), OP(and)(sign_bit, sign));
+    return OP(or)(OP(andnot)(sign_bit, a), OP (and)(sign_bit, sign));
 }
 INLINE vec vpower(vec t)
 {
