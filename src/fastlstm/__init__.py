@@ -1,8 +1,7 @@
 """The fastest LSTM on CPUs: NumPy arrays in, NumPy arrays out."""
 
 from .config import get_num_threads, set_num_threads, show_config
-
-# from .layers import Embedding, Linear
+from .layers import Embedding, Linear
 from .recurrent import LSTM, RNN
 
 __version__ = "0.1.0"
@@ -10,8 +9,8 @@ __version__ = "0.1.0"
 __all__ = [
     "LSTM",
     "RNN",
-    # "Embedding",
-    # "Linear",
+    "Embedding",
+    "Linear",
     "get_num_threads",
     "set_num_threads",
     "show_config",

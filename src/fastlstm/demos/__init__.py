@@ -1,0 +1,1 @@
+"""What `fastlstm demo` runs."""
