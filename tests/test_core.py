@@ -96,7 +96,7 @@ class TestRefusals:
     def test_read_only_output(self):
         y = np.zeros((4, 2), np.float32)
         y.flags.writeable = False
-        with pytest.raises((BufferError, ValueError), match="read-only|writable"):
+        with pytest.raises((BufferError, ValueError), match=r"read-only|writable"):
             self.layer().forward(_core.RaggedBatch(np.array([2, 2])), **self.arrays(y=y))
 
     def test_weights(self):
@@ -109,5 +109,5 @@ class TestRefusals:
             _core.RaggedBatch(np.array(lengths))
 
     def test_unknown_instruction_set(self):
-        with pytest.raises(ValueError, match="expected one of .*generic, got 'sse'"):
+        with pytest.raises(ValueError, match=r"expected one of .*generic, got 'sse'"):
             _core.use_isa("sse")

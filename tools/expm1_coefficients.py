@@ -64,13 +64,8 @@ if __name__ == "__main__":
             with mp.workprec(bits):
                 print("   ", float(+c).hex(), nstr(+c, 17))
     for bits in (24, 53):
-        with mp.workprec(200):
-            ln2 = log(2)
-            with mp.workprec(bits):
-                high = +ln2
-            with mp.workprec(bits):
-                low = +(ln2 - high) if False else None
-            low = ln2 - high
-            with mp.workprec(bits):
-                low = +low
-            print(f"ln2 in {bits} bits:", float(high).hex(), float(low).hex())
+        with mp.workprec(bits):
+            high = +log(2)
+        low = log(2) - high
+        with mp.workprec(bits):
+            print(f"ln 2 in {bits} bits: {float(high).hex()} + {float(+low).hex()}")

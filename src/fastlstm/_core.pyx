@@ -119,7 +119,8 @@ cdef class Matrix:
 
 
 cdef Matrix matrix(
-    object array, str name, Py_ssize_t rows, Py_ssize_t columns, int itemsize, bint writable=False, bint gaps=False
+    object array, str name, Py_ssize_t rows, Py_ssize_t columns, int itemsize,
+    bint writable=False, bint gaps=False,
 ):
     """Hold `array` as a [rows][columns] matrix; with `gaps`, its rows may be further apart than needed.
 

@@ -20,10 +20,13 @@ cdef inline char* aligned_malloc(Py_ssize_t size, char** memory) noexcept nogil:
     return <char*>((<uintptr_t>memory[0] + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT)
 
 
-cdef inline Py_ssize_t blocks_of(const fl_kernels* kernels, fl_grouping grouping, Py_ssize_t M) noexcept nogil:
-    """How many panel blocks hold M outputs."""
-    cdef Py_ssize_t width = FL_VECTORS * kernels.lanes
-    return (M + width - 1) // width if grouping == FL_OUTPUTS else (M // 4 + kernels.lanes - 1) // kernels.lanes
+cdef inline Py_ssize_t blocks_of(
+    const fl_kernels* kernels, fl_grouping grouping, Py_ssize_t M
+) noexcept nogil:
+    """How many panel blocks hold M outputs: four gates of each unit share one, or four vectors of units."""
+    cdef Py_ssize_t units = M // grouping
+    cdef Py_ssize_t in_block = kernels.lanes * FL_VECTORS // grouping
+    return (units + in_block - 1) // in_block
 
 
 cdef inline Py_ssize_t panel_bytes(const fl_kernels* kernels, fl_grouping grouping, Py_ssize_t M,
@@ -336,7 +339,8 @@ cdef void rnn_rows_backward(const Pass* p, const Rows* rows, const char* dh) noe
     p.kernels.rnn_step_backward(&step)
 
 
-cdef void backward_step(const Pass* p, Py_ssize_t t, Py_ssize_t first, Py_ssize_t last, char* dm) noexcept nogil:
+cdef void backward_step(const Pass* p, Py_ssize_t t, Py_ssize_t first, Py_ssize_t last,
+                        char* dm) noexcept nogil:
     """From dh and dc of step t to its gates' gradients and to dh and dc of the step before."""
     cdef Rows[2] parts
     cdef int k
@@ -517,6 +521,7 @@ cdef int backward_pass(Pass* p) noexcept nogil:
     status = run(p, False)
     if status == 0:
         add_sums_over_rows(p, &memory)
-        row_product(p.kernels.itemsize, p.offset[p.T], p.I, p.G, p.gates, p.G, p.w_ih, p.add_dx, p.dx, p.dx_ld)
+        row_product(p.kernels.itemsize, p.offset[p.T], p.I, p.G, p.gates, p.G, p.w_ih,
+                    p.add_dx, p.dx, p.dx_ld)
     free(memory.memory)
     return status

@@ -30,7 +30,7 @@ Parameters = Mapping[str, Array]
 def sigmoid(x: Array) -> Array:
     """Return 1 / (1 + exp(-x)), without overflow."""
     z = np.exp(-np.abs(x))
-    return np.where(x < 0, z, 1) / (1 + z)
+    return np.asarray(np.where(x < 0, z, 1) / (1 + z))
 
 
 def direction_names(layer: int, reverse: bool) -> dict[str, str]:
@@ -46,7 +46,8 @@ def sequence_forward(
 ) -> tuple[Array, Array, Array, list[Any]]:
     """Run one sequence x (T, I) from h (P,) and c (H,); return y (T, P), h, c and what backward needs."""
     bias = w["bias_ih"] + w["bias_hh"] if "bias_ih" in w else 0
-    y, steps = [], []
+    y: list[Array] = []
+    steps: list[Any] = []
     for x_t in x:
         h_prev, c_prev = h, c
         pre = w["weight_ih"] @ x_t + bias + w["weight_hh"] @ h_prev

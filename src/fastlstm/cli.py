@@ -27,7 +27,7 @@ def _parser() -> argparse.ArgumentParser:
     demo = commands.add_parser(
         "demo", help="train a character model on real text and let it write", description=_demo.__doc__
     )
-    demo.add_argument("--steps", type=_positive, default=1500, help="training steps (default: %(default)s)")
+    demo.add_argument("--steps", type=_positive, default=700, help="training steps (default: %(default)s)")
     demo.add_argument(
         "--hidden", type=_positive, default=256, help="units of the LSTM (default: %(default)s)"
     )

@@ -21,15 +21,15 @@ class LayerTape:
         self._shape = shape
         self._backward = backward
 
-    def backward(self, dy: ArrayLike) -> Gradients[None]:
-        """Return the gradients for `dy`, that of the layer's output, of the output's shape.
+    def backward(self, dy: ArrayLike | None) -> Gradients[None]:
+        """Return the gradients for `dy`, that of the layer's output, of its shape; None counts as zeros.
 
         Raises
         ------
         ValueError, TypeError
             If `dy` is not an array of floats of that shape.
         """
-        array = as_floats(dy, "dy")
+        array = np.zeros(self._shape) if dy is None else as_floats(dy, "dy")
         check_shape(array, "dy", self._shape)
         return self._backward(array)
 

@@ -242,11 +242,12 @@ class Recurrent(Parameterised, Generic[State]):
             kept.masks.append(None)
             return rows
         keep = 1 - self.dropout
-        mask = (self._rng.random(rows.shape, np.float32) < keep).astype(self.dtype)
+        mask: Array = (self._rng.random(rows.shape, np.float32) < keep).astype(self.dtype)
         if keep:
             mask /= keep
         kept.masks.append(mask)
-        return rows * mask
+        dropped: Array = rows * mask
+        return dropped
 
     def _kept_arrays(self, rows: int) -> tuple[Array | None, Array | None]:
         """Return new (gates, cells) for one direction of one layer; an RNN needs its output only."""

@@ -5,9 +5,10 @@ The text is the Python reference manual that every Python installation carries.
 
 from __future__ import annotations
 
+import math
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from .._arrays import Array
 from ..layers import Embedding, Linear
 from ..recurrent import LSTM, Rng
 from ..training import Adam, clip_gradient_norm, softmax_cross_entropy
@@ -76,7 +78,7 @@ class CharacterModel:
 
     def loss_and_gradients(
         self, inputs: Indices, targets: Indices, state: Any
-    ) -> tuple[float, Any, list[Any]]:
+    ) -> tuple[float, Any, list[Mapping[str, Array]]]:
         """Return the loss in nats a character over (T, B) characters, the state, and gradients by layer."""
         x, embedding_tape = self.embedding.forward(inputs)
         h, state, lstm_tape = self.lstm.forward(x, state)
@@ -95,7 +97,7 @@ class CharacterModel:
             h, state = self.lstm(self.embedding(inputs), state)
             loss, _ = softmax_cross_entropy(self.linear(h), text[first + 1 : first + 1 + len(inputs)])
             nats += loss * len(inputs)
-        return nats / (len(text) - 1) / np.log(2)
+        return nats / (len(text) - 1) / math.log(2)
 
     def write(
         self, prompt: Indices, count: int, temperature: float, rng: np.random.Generator
@@ -179,7 +181,7 @@ def train(model: CharacterModel, text: Indices, settings: Settings) -> int:
             adam.lr = settings.lr * (0.525 + 0.475 * np.cos(np.pi * done / settings.steps))
             adam.step(gradients)
             done += 1
-            bits = loss / np.log(2)
+            bits = loss / math.log(2)
             smooth = bits if done == 1 else 0.98 * smooth + 0.02 * bits
             rate = done * inputs.size / (time.perf_counter() - started)
             bar.set_postfix_str(f"{smooth:.3f} bits/char, {rate:,.0f} chars/s", refresh=False)
@@ -210,16 +212,15 @@ def run(settings: Settings) -> None:
     vocabulary = Vocabulary(text[:cut])
     learned, held_out = vocabulary.encode(text[:cut]), vocabulary.encode(text[cut:])
     source = settings.text or "the Python reference manual"
-    print(
-        f"{source}: {cut:,} characters to learn from, {len(text) - cut:,} held out, {len(vocabulary)} different"
-    )
+    sizes = f"{cut:,} characters to learn from, {len(text) - cut:,} held out"
+    print(f"{source}: {sizes}, {len(vocabulary)} different")
     model = CharacterModel(len(vocabulary), settings.hidden_size, rng=settings.seed)
     parameters = sum(layer.num_parameters for layer in model.layers)
     done = train(model, learned, settings)
 
     print("\nheld-out text                        bits per character")
     for name, bits in (
-        ("uniform over the characters", np.log2(len(vocabulary))),
+        ("uniform over the characters", math.log2(len(vocabulary))),
         ("2-gram model", bigram_bits(learned, held_out, len(vocabulary))),
         (f"LSTM, {parameters:,} numbers, {done:,} steps", model.bits_per_character(held_out)),
     ):

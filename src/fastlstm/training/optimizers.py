@@ -135,7 +135,7 @@ class Adam:
         square *= beta_2
         square += (1 - beta_2) * gradient * gradient
         scale = self.lr / (1 - beta_1**self._steps)
-        step = np.sqrt(square / (1 - beta_2**self._steps))
+        step: Array = np.sqrt(square / (1 - beta_2**self._steps))
         step += self.eps
         np.divide(mean, step, out=step)
         step *= -scale
