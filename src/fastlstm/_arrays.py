@@ -80,11 +80,10 @@ def as_probability(value: float, name: str) -> float:
 
 def as_dtype(value: object) -> np.dtype[Any]:
     """Return `value` as the dtype float32 or float64; TypeError otherwise."""
-    dtype: np.dtype[Any] | None
-    try:
-        dtype = None if value is None else np.dtype(value)  # type: ignore[call-overload]
-    except TypeError:
-        dtype = None
-    if dtype is None or dtype.str not in (np.dtype(np.float32).str, np.dtype(np.float64).str):
-        raise TypeError(f"dtype: expected float32 or float64, got {value!r}")
-    return dtype
+    for real in (np.dtype(np.float32), np.dtype(np.float64)):
+        try:
+            if value is not None and real == value:
+                return real
+        except TypeError:  # not a dtype's name at all
+            break
+    raise TypeError(f"dtype: expected float32 or float64, got {value!r}")
