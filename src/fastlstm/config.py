@@ -58,7 +58,20 @@ def set_num_threads(n: int) -> None:
 
 
 def get_num_threads() -> int:
-    """Return how many threads a pass may use."""
+    """Return how many threads a pass may use.
+
+    Returns
+    -------
+    int
+        What `set_num_threads` was given last; before that FASTLSTM_NUM_THREADS, else the number of
+        processors this process may run on.
+
+    Examples
+    --------
+    >>> import fastlstm
+    >>> fastlstm.get_num_threads() >= 1
+    True
+    """
     return _core.get_num_threads()
 
 

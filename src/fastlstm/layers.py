@@ -101,7 +101,7 @@ class Embedding(Parameterised):
             count = len(places)
             ones = np.ones(count, dy.dtype)
             selection = csr_array((ones, (places, np.arange(count))), (len(weight), count))
-            gradient = selection @ dy.reshape(count, -1)
+            gradient = selection @ dy.reshape(count, self.embedding_dim)
             return Gradients(None, None, {"weight": gradient.astype(weight.dtype, copy=False)})
 
         y = weight[indices]

@@ -122,7 +122,7 @@ def bigram_bits(train: Indices, held_out: Indices, characters: int) -> float:
     --------
     >>> import numpy as np
     >>> from fastlstm.demos.language import bigram_bits
-    >>> float(bigram_bits(np.array([0, 1, 0, 1, 0]), np.array([0, 1]), 2).round(4))    # -log2(3/4)
+    >>> round(bigram_bits(np.array([0, 1, 0, 1, 0]), np.array([0, 1]), 2), 4)    # -log2(3/4)
     0.415
     """
     counts = np.ones((characters, characters))

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from .._arrays import Array
+from .._arrays import Array, check_shape
 from ..parameters import Parameterised
 
 NamedGradients = Mapping[str, Array]
@@ -115,10 +115,18 @@ class Adam:
         Raises
         ------
         ValueError
-            If there are not as many mappings as models.
+            If there are not as many mappings as models, or one has a name or a shape that its model has
+            not; nothing has changed then.
         """
         if len(gradients) != len(self._models):
-            raise ValueError(f"gradients: expected one mapping for each of {len(self._models)} models")
+            raise ValueError(
+                f"gradients: expected a mapping for each of {len(self._models)} models, got {len(gradients)}"
+            )
+        for model, named in zip(self._models, gradients, strict=True):
+            for name, gradient in named.items():
+                if name not in model.parameters:
+                    raise ValueError(f"gradients: expected names of {model!r}'s parameters, got {name!r}")
+                check_shape(gradient, name, model.parameters[name].shape)
         self._steps += 1
         for model, named, means in zip(self._models, gradients, self._means, strict=True):
             model.update(
