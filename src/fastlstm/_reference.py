@@ -60,7 +60,7 @@ def sequence_forward(
             steps.append((x_t, h_prev, c_prev, i, f, g, o, c, m))
         else:
             h = np.tanh(pre) if cell == "tanh" else np.maximum(pre, 0)
-            steps.append((x_t, h_prev, h))
+            steps.append((x_t, h_prev, pre))
         y.append(h)
     return np.array(y).reshape(len(x), len(h)), h, c, steps
 
@@ -92,8 +92,8 @@ def sequence_backward(
             )
             dc = dc * f
         else:
-            x_t, h_prev, h = steps[t]
-            dpre = dh * (1 - h**2) if cell == "tanh" else dh * (h > 0)
+            x_t, h_prev, pre = steps[t]
+            dpre = dh * (1 - np.tanh(pre) ** 2) if cell == "tanh" else dh * (pre > 0)
         dw["weight_ih"] += np.outer(dpre, x_t)
         dw["weight_hh"] += np.outer(dpre, h_prev)
         if "bias_ih" in w:
