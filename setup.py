@@ -17,13 +17,14 @@ COMPILE = [
     "-fno-trapping-math",
     "-ffp-contract=off",
     "-fvisibility=hidden",
+    "-g0",
 ]
 LINK = ["-pthread"]
 
 # FASTLSTM_SANITIZE=address,undefined or =thread builds for those sanitizers.
 sanitizers = os.environ.get("FASTLSTM_SANITIZE")
 if sanitizers:
-    COMPILE += ["-O1", "-g", "-fno-omit-frame-pointer", f"-fsanitize={sanitizers}"]
+    COMPILE += ["-O1", "-g1", "-fno-omit-frame-pointer", f"-fsanitize={sanitizers}"]
     LINK += [f"-fsanitize={sanitizers}"]
 
 core = Extension(
