@@ -1,7 +1,7 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 # cython: initializedcheck=False, freethreading_compatible=True
 """The middle floor: one direction of one layer, packed; typed buffers in, one pass out
-without the GIL. _passes.pxi tells how a pass runs."""
+without the GIL. _pass.pxi tells how a pass runs."""
 
 import os
 
@@ -12,6 +12,7 @@ from cpython.buffer cimport (
     PyBuffer_Release,
     PyObject_GetBuffer,
 )
+from libc.math cimport ceil
 from libc.stdint cimport int64_t, uintptr_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
@@ -22,6 +23,8 @@ from ._kernels cimport (
     FL_OUTPUTS,
     FL_VECTORS,
     fl_available,
+    fl_barrier,
+    fl_barrier_wait,
     fl_flush_denormals,
     fl_grouping,
     fl_kernels,
@@ -29,14 +32,15 @@ from ._kernels cimport (
     fl_lstm_step_backward,
     fl_pack,
     fl_product,
-    fl_project,
     fl_restore,
     fl_rnn_step,
     fl_rnn_step_backward,
     fl_select,
+    fl_workers_give,
     fl_workers_run,
     fl_workers_started,
     fl_workers_supported,
+    fl_workers_take,
 )
 
 cdef enum:
@@ -44,10 +48,14 @@ cdef enum:
     MOST_SLICES = 256
     # Projected inputs in flight, in bytes a slice: they should stay in the second cache level.
     PROJECTION_BYTES = 1 << 19
-    # Rows of earlier states gathered at a time for the weight gradient.
-    GATHERED_ROWS = 1024
-    # Multiply-adds that a further thread is worth waking for.
-    WORK_PER_THREAD = 1 << 21
+    # Weights that stay in a core's own cache, in bytes.
+    FIRST_LEVEL = 3 << 13
+    SECOND_LEVEL = 3 << 19
+    # Cycles: of one unit's gate update by the vector's width, of a barrier, and of a pass that another
+    # thread is worth waking for.
+    CYCLES_PER_UPDATE = 60
+    CYCLES_PER_MEETING = 800
+    CYCLES_WORTH_WAKING = 60000
 
 
 # Configuration ----------------------------------------------------------------------------------------
@@ -192,7 +200,15 @@ cdef class RaggedBatch:
         free(self.offset)
 
 
-include "_passes.pxi"
+include "_pass.pxi"
+
+ctypedef void (*task_t)(void* context, int k) noexcept nogil
+ctypedef Py_ssize_t (*scratch_t)(const Pass* p, Py_ssize_t sequences) noexcept nogil
+
+include "_pass_cut.pxi"
+include "_pass_forward.pxi"
+include "_pass_sums.pxi"
+include "_pass_backward.pxi"
 
 
 # Layers -----------------------------------------------------------------------------------------------
@@ -205,6 +221,7 @@ cdef Pass begin(
     memset(&p, 0, sizeof(Pass))
     p.kernels = layer.kernels
     p.lstm = layer.cell == "lstm"
+    p.grouping = FL_GATES if p.lstm else FL_OUTPUTS
     p.relu = layer.cell == "relu"
     p.reverse = layer.reverse
     p.T, p.B, p.blocks = batch.T, batch.B, layer.blocks

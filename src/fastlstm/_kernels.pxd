@@ -15,29 +15,23 @@ cdef extern from "kernels/kernels.h" nogil:
         fl_index w_m, w_k
         void* panel
 
-    ctypedef struct fl_project:
-        fl_index B, K, blocks
+    ctypedef struct fl_product:
+        fl_index B, K, first, last
         const void* a
-        fl_index a_ld
+        fl_index a_ld, a_k
         const void* panel
         const void* start
         fl_index start_ld
         void* out
-
-    ctypedef struct fl_product:
-        fl_index B, K, M
-        const void* a
-        fl_index a_ld
-        const void* panel
-        void* out
         fl_index out_ld
 
     ctypedef struct fl_lstm_step:
-        fl_index B, K, H
+        fl_index B, K, H, first, last
         const void* h_prev
         fl_index h_prev_ld
         const void* panel
-        const void* start
+        void* start
+        fl_index start_ld
         const void* c_prev
         void* c
         void* h
@@ -45,17 +39,18 @@ cdef extern from "kernels/kernels.h" nogil:
         void* gates
 
     ctypedef struct fl_rnn_step:
-        fl_index B, K, H
+        fl_index B, K, first, last
         const void* h_prev
         fl_index h_prev_ld
         const void* panel
-        const void* start
+        void* start
+        fl_index start_ld
         void* h
         fl_index h_ld
         int relu
 
     ctypedef struct fl_lstm_step_backward:
-        fl_index B, H
+        fl_index B, H, first, last
         void* gates
         const void* c
         const void* c_prev
@@ -64,7 +59,7 @@ cdef extern from "kernels/kernels.h" nogil:
         void* m
 
     ctypedef struct fl_rnn_step_backward:
-        fl_index B, H
+        fl_index B, H, first, last
         const void* h
         fl_index h_ld
         const void* dh
@@ -75,8 +70,8 @@ cdef extern from "kernels/kernels.h" nogil:
         const char* isa
         int itemsize
         int lanes
+        int plain
         void (*pack)(const fl_pack*) noexcept nogil
-        void (*project)(const fl_project*) noexcept nogil
         void (*product)(const fl_product*) noexcept nogil
         void (*lstm_step)(const fl_lstm_step*) noexcept nogil
         void (*rnn_step)(const fl_rnn_step*) noexcept nogil
@@ -93,6 +88,12 @@ cdef extern from "kernels/kernels.h" nogil:
     void fl_restore(unsigned long state)
 
 cdef extern from "kernels/workers.h" nogil:
+    ctypedef struct fl_barrier:
+        pass
+
+    int fl_workers_take(int wanted)
+    void fl_workers_give(int taken)
     void fl_workers_run(int count, void (*task)(void* context, int k) noexcept nogil, void* context)
+    void fl_barrier_wait(fl_barrier* barrier, int count)
     int fl_workers_started()
     int fl_workers_supported()

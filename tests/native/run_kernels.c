@@ -57,64 +57,84 @@ static void *panel(const fl_kernels *k, fl_grouping grouping, fl_index M, fl_ind
     return out;
 }
 
-/* Sums to start from, in panel order: a bias projected over B rows of one input. */
-static void *start(const fl_kernels *k, fl_grouping grouping, fl_index B, fl_index M)
+/* Rows of sums to start from, in panel order: one input and a bias. Also how long a row is. */
+static void *start(const fl_kernels *k, fl_grouping grouping, fl_index B, fl_index M, fl_index *ld)
 {
-    const fl_index blocks = blocks_of(k, grouping, M);
     void *bias = panel(k, grouping, M, 1), *w = panel(k, grouping, M, 1), *x = numbers(k, B);
-    void *out = malloc((size_t)(B * blocks * FL_VECTORS * k->lanes * k->itemsize));
-    k->project(&(fl_project){.B = B,
+    *ld = blocks_of(k, grouping, M) * FL_VECTORS * k->lanes;
+    void *out = malloc((size_t)(B * *ld * k->itemsize));
+    k->product(&(fl_product){.B = B,
                              .K = 1,
-                             .blocks = blocks,
+                             .last = *ld,
                              .a = x,
                              .a_ld = 1,
+                             .a_k = 1,
                              .panel = w,
                              .start = bias,
-                             .start_ld = 0,
-                             .out = out});
+                             .out = out,
+                             .out_ld = *ld});
     free(bias);
     free(w);
     free(x);
     return out;
 }
 
+/* Outputs in two halves, chains long enough to be taken in pieces, rows read down and across. */
 static void run_product(const fl_kernels *k, fl_index B, fl_index H)
 {
-    void *w = panel(k, FL_OUTPUTS, H, B + 2), *a = numbers(k, B * (B + 2)), *out = numbers(k, B * H);
-    k->product(&(fl_product){
-        .B = B, .K = B + 2, .M = H, .a = a, .a_ld = B + 2, .panel = w, .out = out, .out_ld = H});
+    const fl_index K = 40 * B, width = FL_VECTORS * k->lanes, half = H / 2 / width * width;
+    void *w = panel(k, FL_OUTPUTS, H, K), *a = numbers(k, B * K), *out = numbers(k, B * H);
+    fl_product job = {.B = B, .K = K, .a = a, .a_ld = K, .a_k = 1, .panel = w, .out = out, .out_ld = H};
+    job.first = half, job.last = H;
+    k->product(&job);
+    job.first = 0, job.last = half;
+    if (half)
+        k->product(&job);
+    job.start = out, job.start_ld = H, job.last = H, job.a_ld = 1, job.a_k = B;
+    k->product(&job);
     void *more = numbers(k, B * H);
     k->accumulate(B, H, more, H, out, H);
+    free(more);
     add_to_hash(k, out, B * H);
     free(w);
     free(a);
     free(out);
-    free(more);
 }
 
 static void run_lstm(const fl_kernels *k, fl_index B, fl_index H)
 {
-    void *w = panel(k, FL_GATES, 4 * H, H), *pre = start(k, FL_GATES, B, 4 * H);
-    void *h_prev = numbers(k, B * H), *c_prev = numbers(k, B * H), *c = numbers(k, B * H);
+    const fl_index P = 9 * H; /* h may be of any size: here long enough to be taken in pieces */
+    fl_index ld;
+    void *w = panel(k, FL_GATES, 4 * H, P), *pre = start(k, FL_GATES, B, 4 * H, &ld);
+    void *h_prev = numbers(k, B * P), *c_prev = numbers(k, B * H), *c = numbers(k, B * H);
     void *h = numbers(k, B * H), *gates = numbers(k, B * 4 * H), *dc = numbers(k, B * H),
          *m = numbers(k, B * H);
-    k->lstm_step(&(fl_lstm_step){.B = B,
-                                 .K = H,
-                                 .H = H,
-                                 .h_prev = h_prev,
-                                 .h_prev_ld = H,
-                                 .panel = w,
-                                 .start = pre,
-                                 .c_prev = c_prev,
-                                 .c = c,
-                                 .h = h,
-                                 .h_ld = H,
-                                 .gates = gates});
+    fl_lstm_step step = {.B = B,
+                         .K = P,
+                         .H = H,
+                         .h_prev = h_prev,
+                         .h_prev_ld = P,
+                         .panel = w,
+                         .start = pre,
+                         .start_ld = ld,
+                         .c_prev = c_prev,
+                         .c = c,
+                         .h = h,
+                         .h_ld = H,
+                         .gates = gates};
+    fl_lstm_step_backward back = {
+        .B = B, .H = H, .gates = gates, .c = c, .c_prev = c_prev, .dh = h_prev, .dc = dc, .m = m};
+    const fl_index half = H / 2 / k->lanes * k->lanes;
+    for (int part = 0; part < 2; part++) {
+        step.first = back.first = part ? half : 0;
+        step.last = back.last = part ? H : half;
+        k->lstm_step(&step);
+    }
     add_to_hash(k, h, B * H);
     add_to_hash(k, c, B * H);
     add_to_hash(k, gates, B * 4 * H);
-    k->lstm_step_backward(&(fl_lstm_step_backward){
-        .B = B, .H = H, .gates = gates, .c = c, .c_prev = c_prev, .dh = h_prev, .dc = dc, .m = m});
+    back.first = 0;
+    k->lstm_step_backward(&back);
     add_to_hash(k, gates, B * 4 * H);
     add_to_hash(k, dc, B * H);
     add_to_hash(k, m, B * H);
@@ -125,26 +145,28 @@ static void run_lstm(const fl_kernels *k, fl_index B, fl_index H)
 
 static void run_rnn(const fl_kernels *k, fl_index B, fl_index H)
 {
-    void *w = panel(k, FL_OUTPUTS, H, H), *pre = start(k, FL_OUTPUTS, B, H);
+    fl_index ld;
     void *h_prev = numbers(k, B * H), *h = numbers(k, B * H), *gates = numbers(k, B * H);
     for (int relu = 0; relu < 2; relu++) {
+        void *w = panel(k, FL_OUTPUTS, H, H), *pre = start(k, FL_OUTPUTS, B, H, &ld);
         k->rnn_step(&(fl_rnn_step){.B = B,
                                    .K = H,
-                                   .H = H,
+                                   .last = H,
                                    .h_prev = h_prev,
                                    .h_prev_ld = H,
                                    .panel = w,
                                    .start = pre,
+                                   .start_ld = ld,
                                    .h = h,
                                    .h_ld = H,
                                    .relu = relu});
         k->rnn_step_backward(&(fl_rnn_step_backward){
-            .B = B, .H = H, .h = h, .h_ld = H, .dh = h_prev, .gates = gates, .relu = relu});
+            .B = B, .H = H, .last = H, .h = h, .h_ld = H, .dh = h_prev, .gates = gates, .relu = relu});
         add_to_hash(k, h, B * H);
         add_to_hash(k, gates, B * H);
+        free(w);
+        free(pre);
     }
-    free(w);
-    free(pre);
     free(h_prev);
     free(h);
     free(gates);

@@ -33,35 +33,27 @@ typedef struct {
     void *panel;       /* [blocks][K][4][V] */
 } fl_pack;
 
-/* project: out = start + a·Wᵀ, the first part of each row's chains. */
+/* product: out = start + a·Wᵀ over the outputs [first, last), each a chain that goes on from start. */
 typedef struct {
-    fl_index B, K, blocks;
-    const void *a; /* [B][K] */
-    fl_index a_ld;
-    const void *panel; /* [blocks][K][4][V] */
-    const void *start; /* [B or 1][blocks][4][V]; start_ld 0 gives every row the same */
+    fl_index B, K, first, last; /* first is a multiple of 4·V */
+    const void *a;              /* a(b, k) = a[b·a_ld + k·a_k] */
+    fl_index a_ld, a_k;
+    const void *panel; /* [blocks][K][4][V], whole; for a product in panel order FL_GATES or FL_OUTPUTS */
+    const void *start; /* [B or 1][outputs]; start_ld 0 gives every row the same, NULL is zero */
     fl_index start_ld;
-    void *out; /* [B][blocks][4][V]; may be start */
-} fl_project;
-
-/* product: out = a·Wᵀ in plain order, each chain from zero. */
-typedef struct {
-    fl_index B, K, M;
-    const void *a; /* [B][K] */
-    fl_index a_ld;
-    const void *panel; /* [blocks][K][4][V], FL_OUTPUTS */
-    void *out;         /* [B][M] */
+    void *out; /* [B][outputs]; may be start */
     fl_index out_ld;
 } fl_product;
 
 /* lstm_step: pre = start + h_prev·W_hhᵀ, i f g o = σ σ tanh σ (pre), c = f·c_prev + i·g,
- * h = o·tanh(c). */
+ * h = o·tanh(c), for the units [first, last). */
 typedef struct {
-    fl_index B, K, H;   /* K: size of h_prev */
-    const void *h_prev; /* [B][K] */
+    fl_index B, K, H, first, last; /* K: size of h_prev; first is a multiple of V */
+    const void *h_prev;            /* [B][K] */
     fl_index h_prev_ld;
-    const void *panel;  /* [blocks][K][4][V], FL_GATES */
-    const void *start;  /* [B][blocks][4][V] */
+    const void *panel; /* [blocks][K][4][V], FL_GATES, whole */
+    void *start;       /* [B][blocks][4][V]; used up */
+    fl_index start_ld;
     const void *c_prev; /* [B][H] */
     void *c;            /* [B][H]; may be c_prev */
     void *h;            /* [B][H]; what the projection reads when there is one */
@@ -69,22 +61,23 @@ typedef struct {
     void *gates; /* [B][4][H] activations for backward, or NULL */
 } fl_lstm_step;
 
-/* rnn_step: h = tanh or relu (start + h_prev·W_hhᵀ). */
+/* rnn_step: h = tanh or relu (start + h_prev·W_hhᵀ), for the units [first, last). */
 typedef struct {
-    fl_index B, K, H;
-    const void *h_prev; /* [B][K] */
+    fl_index B, K, first, last; /* first is a multiple of 4·V */
+    const void *h_prev;         /* [B][K] */
     fl_index h_prev_ld;
-    const void *panel; /* [blocks][K][4][V], FL_OUTPUTS */
-    const void *start; /* [B][blocks][4][V] */
-    void *h;           /* [B][H] */
+    const void *panel; /* [blocks][K][4][V], FL_OUTPUTS, whole */
+    void *start;       /* [B][blocks][4][V]; used up */
+    fl_index start_ld;
+    void *h; /* [B][H] */
     fl_index h_ld;
     int relu;
 } fl_rnn_step;
 
 /* lstm_step_backward: from dh and dc of this step to the gradients of the pre-activations and to dc
- * of the step before. */
+ * of the step before, for the units [first, last). */
 typedef struct {
-    fl_index B, H;
+    fl_index B, H, first, last;
     void *gates;        /* [B][4][H] in: activations; out: gradients of the pre-activations */
     const void *c;      /* [B][H] */
     const void *c_prev; /* [B][H] */
@@ -93,9 +86,9 @@ typedef struct {
     void *m;            /* [B][H] o·tanh(c) made again for the projection's gradient, or NULL */
 } fl_lstm_step_backward;
 
-/* rnn_step_backward: gates = dh · f'(pre), read off the output h. */
+/* rnn_step_backward: gates = dh · f'(pre), read off the output h, for the units [first, last). */
 typedef struct {
-    fl_index B, H;
+    fl_index B, H, first, last;
     const void *h; /* [B][H] */
     fl_index h_ld;
     const void *dh; /* [B][H] */
@@ -108,8 +101,8 @@ typedef struct {
     const char *isa;
     int itemsize; /* bytes of a real */
     int lanes;    /* reals in a vector: V */
+    int plain;    /* no vector instructions of its own: BLAS does large products faster */
     void (*pack)(const fl_pack *);
-    void (*project)(const fl_project *);
     void (*product)(const fl_product *);
     void (*lstm_step)(const fl_lstm_step *);
     void (*rnn_step)(const fl_rnn_step *);

@@ -7,9 +7,12 @@
  *              ...                                                   V units; otherwise they are
  *     block 1: k = 0   | ...                                         4·V neighbouring outputs
  *
- * A tile is R rows by one block: 4·R sums in registers, each one chain of fused multiply-adds in the
- * order of k. Nothing here ever splits a chain or changes its order, so a result depends neither on R
- * nor on LANES.
+ * A tile is R rows by N blocks: 4·R·N sums in registers, each one chain of fused multiply-adds in the
+ * order of k. A sum may be stored and taken up again, but no chain is ever split or changes its order, so
+ * a result depends neither on R and N nor on LANES.
+ *
+ * Where there are more rows than one tile holds, K is cut so that a piece of a block stays in the first
+ * cache level while all tiles of rows go over it.
  */
 #ifndef FASTLSTM_PANEL_H
 #define FASTLSTM_PANEL_H
@@ -18,117 +21,173 @@
 
 INLINE fl_index smaller(fl_index a, fl_index b) { return a < b ? a : b; }
 
-/* function(R, b, ...) for the rows b, b + R...: R is TILE_ROWS while that many rows remain, then what is
- * left; always a constant, so that the sums stay in registers. */
-#define TILE_CASE(R, function, ...)                                                                          \
-    case R:                                                                                                  \
-        function(R, b, __VA_ARGS__);                                                                         \
+/* Rows of the next tile when `rows` remain: tiles are as equal as they can be. */
+INLINE fl_index tile_rows(fl_index rows)
+{
+    const fl_index tiles = (rows + TILE_ROWS - 1) / TILE_ROWS;
+    return (rows + tiles - 1) / tiles;
+}
+
+/* How much of K, from k on, is gone over at a time. */
+#define FIRST_LEVEL_BYTES 24576
+INLINE fl_index piece_of(fl_index K, fl_index k, fl_index rows)
+{
+    const fl_index piece = FIRST_LEVEL_BYTES / (WIDTH * (fl_index)sizeof(real));
+    return rows <= TILE_ROWS || K - k < piece + piece / 2 ? K - k : piece;
+}
+
+/* body(R, N, b, block, k, length, ...) for every tile of `rows` by the blocks [begin, end), for all pieces
+ * of K. R and N are constants where body is expanded, so that its sums stay in registers. One and two rows
+ * take several blocks at once, for as many chains as the processor needs to be busy. */
+#define FOR_TILES(rows, K, begin, end, body, ...)                                                            \
+    do {                                                                                                     \
+        fl_index block = (begin);                                                                            \
+        for (; (rows) == 1 && block + BLOCKS_OF_1 <= (end); block += BLOCKS_OF_1)                            \
+            body(1, BLOCKS_OF_1, 0, block, 0, K, __VA_ARGS__);                                               \
+        for (; (rows) == 2 && block + BLOCKS_OF_2 <= (end); block += BLOCKS_OF_2)                            \
+            body(2, BLOCKS_OF_2, 0, block, 0, K, __VA_ARGS__);                                               \
+        for (; block < (end); block++)                                                                       \
+            for (fl_index k = 0, length; k < (K); k += length) {                                             \
+                length = piece_of(K, k, rows);                                                               \
+                for (fl_index b = 0, R; b < (rows); b += R)                                                  \
+                    switch (R = tile_rows((rows) - b)) {                                                     \
+                        TILES(body, __VA_ARGS__)                                                             \
+                    default:                                                                                 \
+                        break;                                                                               \
+                    }                                                                                        \
+            }                                                                                                \
+    } while (0)
+#define TILE(rows_of_tile, body, ...)                                                                        \
+    case rows_of_tile:                                                                                       \
+        body(rows_of_tile, 1, b, block, k, length, __VA_ARGS__);                                             \
         break;
-#define TILES_BELOW_3(...) TILE_CASE(2, __VA_ARGS__) TILE_CASE(1, __VA_ARGS__)
+#define TILES_TO_3(...) TILE(1, __VA_ARGS__) TILE(2, __VA_ARGS__) TILE(3, __VA_ARGS__)
 #if TILE_ROWS == 6
-#define TILES_BELOW(...)                                                                                     \
-    TILE_CASE(5, __VA_ARGS__) TILE_CASE(4, __VA_ARGS__) TILE_CASE(3, __VA_ARGS__) TILES_BELOW_3(__VA_ARGS__)
+#define TILES(...) TILES_TO_3(__VA_ARGS__) TILE(4, __VA_ARGS__) TILE(5, __VA_ARGS__) TILE(6, __VA_ARGS__)
 #elif TILE_ROWS == 3
-#define TILES_BELOW TILES_BELOW_3
+#define TILES TILES_TO_3
 #else
 #error "TILE_ROWS is 3 or 6"
 #endif
-#define FOR_TILES(rows, ...)                                                                                 \
-    do {                                                                                                     \
-        fl_index b = 0;                                                                                      \
-        for (; b + TILE_ROWS <= (rows); b += TILE_ROWS)                                                      \
-            FULL_TILE(__VA_ARGS__);                                                                          \
-        switch ((rows) - b) {                                                                                \
-            TILES_BELOW(__VA_ARGS__)                                                                         \
-        default:                                                                                             \
-            break;                                                                                           \
-        }                                                                                                    \
-    } while (0)
-#define FULL_TILE(function, ...) function(TILE_ROWS, b, __VA_ARGS__)
 
-/* sum[r][v] += Σ_k a[r][k]·panel[k][v], one fused multiply-add after the other. */
-INLINE void chain(const int R, fl_index K, const real *a, fl_index a_ld, const real *panel,
-                  vec sum[TILE_ROWS][FL_VECTORS])
+/* A tile's sums: sum[r][n·4 + v]. */
+#define SUMS vec sum[TILE_ROWS][BLOCKS_OF_1 * FL_VECTORS]
+
+/* sum[r][n][v] += Σ_k a(r, k)·panel[n][k][v], one fused multiply-add after the other. */
+INLINE void chain(const int R, const int N, fl_index K, const real *a, fl_index a_ld, fl_index a_k,
+                  const real *panel, fl_index panel_ld, SUMS)
 {
-    for (fl_index k = 0; k < K; k++, panel += WIDTH) {
-        vec w[FL_VECTORS];
-        for (int v = 0; v < FL_VECTORS; v++)
-            w[v] = vload(panel + v * LANES);
-        for (int r = 0; r < R; r++) {
-            const vec x = vset(a[r * a_ld + k]);
-            for (int v = 0; v < FL_VECTORS; v++)
-                sum[r][v] = vfma(w[v], x, sum[r][v]);
-        }
+    for (fl_index k = 0; k < K; k++, panel += WIDTH, a += a_k) {
+        vec x[TILE_ROWS];
+        for (int r = 0; r < R; r++)
+            x[r] = vset(a[r * a_ld]);
+        for (int n = 0; n < N; n++)
+            for (int v = 0; v < FL_VECTORS; v++) {
+                const vec w = vload(panel + n * panel_ld + v * LANES);
+                for (int r = 0; r < R; r++)
+                    sum[r][n * FL_VECTORS + v] = vfma(w, x[r], sum[r][n * FL_VECTORS + v]);
+            }
     }
 }
 
-INLINE void load_sums(const int R, const real *start, fl_index start_ld, vec sum[TILE_ROWS][FL_VECTORS])
+INLINE void load_sums(const int R, const int N, const real *start, fl_index start_ld, SUMS)
 {
     for (int r = 0; r < R; r++)
-        for (int v = 0; v < FL_VECTORS; v++)
+        for (int v = 0; v < N * FL_VECTORS; v++)
             sum[r][v] = vload(start + r * start_ld + v * LANES);
 }
 
-static void pack(const fl_pack *p)
+INLINE void store_sums(const int R, const int N, real *out, fl_index out_ld, SUMS)
 {
-    const real *w = p->w;
-    real *out = p->panel;
-    const fl_index units = p->M / p->grouping; /* LSTM: H; otherwise the outputs themselves */
-    const fl_index step = p->grouping == FL_GATES ? LANES : WIDTH;
-    for (fl_index unit = 0; unit < units; unit += step)
-        for (fl_index k = 0; k < p->K; k++)
-            for (int v = 0; v < FL_VECTORS; v++) {
-                const fl_index first = p->grouping == FL_GATES ? unit : unit + v * LANES;
-                const fl_index m = p->grouping == FL_GATES ? v * units + first : first;
-                for (int j = 0; j < LANES; j++)
-                    *out++ = first + j < units ? w[(m + j) * p->w_m + k * p->w_k] : 0;
-            }
-}
-
-INLINE void project_tile(const int R, fl_index b, const fl_project *p, fl_index block)
-{
-    vec sum[TILE_ROWS][FL_VECTORS];
-    const fl_index ld = p->blocks * WIDTH;
-    load_sums(R, (const real *)p->start + b * p->start_ld + block * WIDTH, p->start_ld, sum);
-    chain(R, p->K, (const real *)p->a + b * p->a_ld, p->a_ld, (const real *)p->panel + block * p->K * WIDTH,
-          sum);
-    real *out = (real *)p->out + b * ld + block * WIDTH;
     for (int r = 0; r < R; r++)
-        for (int v = 0; v < FL_VECTORS; v++)
-            vstore(out + r * ld + v * LANES, sum[r][v]);
+        for (int v = 0; v < N * FL_VECTORS; v++)
+            vstore(out + r * out_ld + v * LANES, sum[r][v]);
 }
 
-static void project(const fl_project *p)
+/* The same for a row of which only `columns` are there. */
+INLINE void load_columns(const int N, const real *start, fl_index columns, vec sum[FL_VECTORS])
 {
-    for (fl_index block = 0; block < p->blocks; block++)
-        FOR_TILES(p->B, project_tile, p, block);
+    for (int v = 0; v < N * FL_VECTORS; v++) {
+        const fl_index lanes = smaller(columns - v * LANES, LANES);
+        sum[v] = lanes > 0 ? vload_n(start + v * LANES, lanes) : vset(0);
+    }
 }
 
-/* Stores the columns of a tile that are there: the last block may be cut anywhere. */
-INLINE void store_outputs(real *out, const vec sum[FL_VECTORS], fl_index columns)
+INLINE void store_columns(const int N, real *out, fl_index columns, const vec sum[FL_VECTORS])
 {
-    for (int v = 0; v < FL_VECTORS; v++) {
+    for (int v = 0; v < N * FL_VECTORS; v++) {
         const fl_index lanes = smaller(columns - v * LANES, LANES);
         if (lanes > 0)
             vstore_n(out + v * LANES, sum[v], lanes);
     }
 }
 
-INLINE void product_tile(const int R, fl_index b, const fl_product *p, fl_index m)
+/* Four outputs' weights at a time, a cache line of each: neighbouring outputs may lie a power of two
+ * apart, where few lines stay in the first cache level together. */
+INLINE void pack_rows(const real *w, fl_index w_m, fl_index w_k, int outputs, fl_index K, real *panel)
 {
-    vec sum[TILE_ROWS][FL_VECTORS];
-    for (int r = 0; r < R; r++)
-        for (int v = 0; v < FL_VECTORS; v++)
-            sum[r][v] = vset(0);
-    chain(R, p->K, (const real *)p->a + b * p->a_ld, p->a_ld, (const real *)p->panel + m * p->K, sum);
-    for (int r = 0; r < R; r++)
-        store_outputs((real *)p->out + (b + r) * p->out_ld + m, sum[r], p->M - m);
+    enum { PIECE = 16 };
+    for (fl_index k = 0; k < K; k += PIECE)
+        for (int j = 0; j < LANES; j++)
+            for (fl_index i = k; i < K && i < k + PIECE; i++)
+                panel[i * WIDTH + j] = j < outputs ? w[j * w_m + i * w_k] : 0;
+}
+
+INLINE void pack_columns(const real *w, fl_index w_k, int outputs, fl_index K, real *panel)
+{
+    for (fl_index k = 0; k < K; k++)
+        vstore(panel + k * WIDTH, outputs > 0 ? vload_n(w + k * w_k, outputs) : vset(0));
+}
+
+static void pack(const fl_pack *p)
+{
+    const fl_index units = p->M / p->grouping; /* LSTM: H; otherwise the outputs themselves */
+    const fl_index step = p->grouping == FL_GATES ? LANES : WIDTH;
+    real *panel = p->panel;
+    for (fl_index unit = 0; unit < units; unit += step, panel += p->K * WIDTH)
+        for (int v = 0; v < FL_VECTORS; v++) {
+            const fl_index first = p->grouping == FL_GATES ? unit : unit + v * LANES;
+            const fl_index m = p->grouping == FL_GATES ? v * units + first : first;
+            const int outputs = (int)smaller(units - first < 0 ? 0 : units - first, LANES);
+            const real *w = (const real *)p->w + (outputs ? m * p->w_m : 0);
+            if (p->w_m == 1)
+                pack_columns(w, p->w_k, outputs, p->K, panel + v * LANES);
+            else
+                pack_rows(w, p->w_m, p->w_k, outputs, p->K, panel + v * LANES);
+        }
+}
+
+INLINE void product_tile(const int R, const int N, fl_index b, fl_index block, fl_index k, fl_index length,
+                         const fl_product *p)
+{
+    SUMS;
+    const fl_index m = block * WIDTH, columns = p->last - m;
+    const int whole = columns >= N * WIDTH;
+    /* Later pieces of K go on from what the earlier ones left. */
+    const real *start = k ? p->out : p->start;
+    const fl_index start_ld = k ? p->out_ld : p->start_ld;
+    real *out = (real *)p->out + b * p->out_ld + m;
+    if (!start)
+        for (int r = 0; r < R; r++)
+            for (int v = 0; v < N * FL_VECTORS; v++)
+                sum[r][v] = vset(0);
+    else if (whole)
+        load_sums(R, N, start + b * start_ld + m, start_ld, sum);
+    else
+        for (int r = 0; r < R; r++)
+            load_columns(N, start + (b + r) * start_ld + m, columns, sum[r]);
+    chain(R, N, length, (const real *)p->a + b * p->a_ld + k * p->a_k, p->a_ld, p->a_k,
+          (const real *)p->panel + m * p->K + k * WIDTH, p->K * WIDTH, sum);
+    if (whole)
+        store_sums(R, N, out, p->out_ld, sum);
+    else
+        for (int r = 0; r < R; r++)
+            store_columns(N, out + r * p->out_ld, columns, sum[r]);
 }
 
 static void product(const fl_product *p)
 {
-    for (fl_index m = 0; m < p->M; m += WIDTH)
-        FOR_TILES(p->B, product_tile, p, m);
+    FOR_TILES(p->B, p->K, p->first / WIDTH, (p->last + WIDTH - 1) / WIDTH, product_tile, p);
 }
 
 static void accumulate(fl_index B, fl_index n, const void *a, fl_index a_ld, void *out, fl_index out_ld)

@@ -13,7 +13,8 @@
  *     vpositive(x, a)                    a where x is above zero or NaN, else 0
  *     vpower(t)                          2^n for t = MAGIC + n (activations.h), +0 for the least n
  *
- * and TILE_ROWS: how many rows of four vectors the registers hold as sums.
+ * and what the registers hold as sums: TILE_ROWS rows by one block of four vectors, one row by BLOCKS_OF_1,
+ * two rows by BLOCKS_OF_2. PLAIN is 1 where the compiler alone makes vectors of it.
  */
 #ifndef FASTLSTM_VEC_H
 #define FASTLSTM_VEC_H

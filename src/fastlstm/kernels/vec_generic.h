@@ -3,7 +3,10 @@
 #include "vec.h"
 
 #define LANES 4
+#define PLAIN 1
 #define TILE_ROWS 3
+#define BLOCKS_OF_1 1
+#define BLOCKS_OF_2 1
 
 typedef struct {
     real lane[LANES];

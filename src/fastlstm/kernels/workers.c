@@ -1,43 +1,65 @@
-/* POSIX threads and signals beside plain C11. */
+/* POSIX threads, clocks and signals beside plain C11. */
 #define _POSIX_C_SOURCE 200809L
 
 #include "workers.h"
 
-static void run_alone(int count, void (*task)(void *, int), void *context)
+#if defined(_WIN32)
+
+int fl_workers_take(int wanted)
+{
+    (void)wanted;
+    return 1;
+}
+void fl_workers_give(int taken) { (void)taken; }
+void fl_workers_run(int count, void (*task)(void *, int), void *context)
 {
     for (int k = 0; k < count; k++)
         task(context, k);
 }
-
-#if defined(_WIN32)
-
-void fl_workers_run(int count, void (*task)(void *, int), void *context) { run_alone(count, task, context); }
+void fl_barrier_wait(fl_barrier *barrier, int count) { (void)barrier, (void)count; }
 int fl_workers_started(void) { return 0; }
 int fl_workers_supported(void) { return 0; }
 
 #else
 
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <time.h>
 
-typedef struct {
-    void (*task)(void *, int);
-    void *context;
-    int count, next, ended; /* tasks in all, next to take, ended so far */
-} job;
+enum {
+    MOST_WORKERS = 255,
+    AWAKE_NANOSECONDS = 50000, /* how long a worker waits for the next job before it sleeps */
+    SPINS_BEFORE_YIELD = 2000, /* how often a thread looks for another before it lets others run */
+    SPINS_PER_LOOK_AT_CLOCK = 32
+};
 
 static struct {
     pthread_mutex_t taken; /* held by the caller that has the workers */
-    pthread_mutex_t lock;  /* guards everything below */
-    pthread_cond_t wake, finished;
-    int started;
-    job job;
+    pthread_mutex_t lock;  /* guards going to sleep and waking */
+    pthread_cond_t wake;
+    _Atomic int callers;  /* between take and give */
+    _Atomic int started;  /* workers */
+    _Atomic int sleeping; /* workers */
+    /* The last job: its serial number above the lowest byte, its count less 1 in it. One word, so that a
+     * worker that comes late, when the job is over, still reads whether it was meant. */
+    _Atomic uint64_t job;
+    _Atomic int running; /* workers that have not ended the job */
+    void (*task)(void *, int);
+    void *context;
 } pool = {
     .taken = PTHREAD_MUTEX_INITIALIZER,
     .lock = PTHREAD_MUTEX_INITIALIZER,
     .wake = PTHREAD_COND_INITIALIZER,
-    .finished = PTHREAD_COND_INITIALIZER,
 };
+
+/* What a worker is told when it starts: its number, and the job that was the last before it. */
+static struct worker {
+    int k;
+    uint64_t seen;
+} workers[MOST_WORKERS + 1];
 
 /* The parent's threads don't exist in the child, and its locks may be held by one of them. */
 static void forget_after_fork(void)
@@ -45,40 +67,72 @@ static void forget_after_fork(void)
     pthread_mutex_init(&pool.taken, NULL);
     pthread_mutex_init(&pool.lock, NULL);
     pthread_cond_init(&pool.wake, NULL);
-    pthread_cond_init(&pool.finished, NULL);
-    pool.started = 0;
-    pool.job = (job){0};
+    pool.callers = pool.started = pool.sleeping = pool.running = 0;
 }
 
 static void watch_forks(void) { pthread_atfork(NULL, NULL, forget_after_fork); }
 
-/* Takes and runs tasks until none is left to take. Called and returns with the lock held. */
-static void work(void)
+static void relax(void)
 {
-    while (pool.job.next < pool.job.count) {
-        const job taken = pool.job;
-        pool.job.next++;
-        pthread_mutex_unlock(&pool.lock);
-        taken.task(taken.context, taken.next);
-        pthread_mutex_lock(&pool.lock);
-        if (++pool.job.ended == pool.job.count)
-            pthread_cond_signal(&pool.finished);
-    }
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
 }
 
-static void *worker(void *unused)
+static int64_t nanoseconds(void)
 {
-    (void)unused;
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
+}
+
+/* One look after another at something that another thread will change. */
+static void look_again(int *looks)
+{
+    if (++*looks < SPINS_BEFORE_YIELD)
+        relax();
+    else
+        sched_yield();
+}
+
+/* Returns when there is a job after `seen`: awake for a while, then asleep. */
+static uint64_t next_job(uint64_t seen)
+{
+    const int64_t begun = nanoseconds();
+    uint64_t job;
+    for (int looks = 1; (job = atomic_load(&pool.job)) == seen; looks++) {
+        relax();
+        if (looks % SPINS_PER_LOOK_AT_CLOCK == 0 && nanoseconds() - begun > AWAKE_NANOSECONDS)
+            break;
+    }
+    if (job != seen)
+        return job;
     pthread_mutex_lock(&pool.lock);
-    for (;;) {
-        work();
+    atomic_fetch_add(&pool.sleeping, 1);
+    while ((job = atomic_load(&pool.job)) == seen)
         pthread_cond_wait(&pool.wake, &pool.lock);
+    atomic_fetch_sub(&pool.sleeping, 1);
+    pthread_mutex_unlock(&pool.lock);
+    return job;
+}
+
+static void *worker(void *argument)
+{
+    const struct worker me = *(struct worker *)argument;
+    for (uint64_t job = me.seen;;) {
+        job = next_job(job);
+        if (me.k <= (int)(job & 0xff)) {
+            pool.task(pool.context, me.k);
+            atomic_fetch_sub(&pool.running, 1);
+        }
     }
     return NULL;
 }
 
-/* Starts workers until there are `wanted`, or as many as the system allows: the caller works too, so
- * a job ends however few there are. Workers leave signals to the program's own threads. */
+/* Starts workers until there are `wanted`, or as many as the system allows. Workers leave signals to the
+ * program's own threads. */
 static void start_workers(int wanted)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -88,7 +142,9 @@ static void start_workers(int wanted)
     pthread_sigmask(SIG_SETMASK, &all, &before);
     while (pool.started < wanted) {
         pthread_t thread;
-        if (pthread_create(&thread, NULL, worker, NULL))
+        struct worker *next = &workers[pool.started + 1];
+        *next = (struct worker){.k = pool.started + 1, .seen = atomic_load(&pool.job)};
+        if (pthread_create(&thread, NULL, worker, next))
             break;
         pthread_detach(thread);
         pool.started++;
@@ -96,32 +152,58 @@ static void start_workers(int wanted)
     pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
+int fl_workers_take(int wanted)
+{
+    if (wanted > MOST_WORKERS + 1)
+        wanted = MOST_WORKERS + 1;
+    if (atomic_fetch_add(&pool.callers, 1) > 0 || wanted < 2 || pthread_mutex_trylock(&pool.taken))
+        return 1;
+    if (pool.started < wanted - 1)
+        start_workers(wanted - 1);
+    const int threads = pool.started + 1 < wanted ? pool.started + 1 : wanted;
+    if (threads == 1)
+        pthread_mutex_unlock(&pool.taken);
+    return threads;
+}
+
+void fl_workers_give(int taken)
+{
+    if (taken > 1)
+        pthread_mutex_unlock(&pool.taken);
+    atomic_fetch_sub(&pool.callers, 1);
+}
+
 void fl_workers_run(int count, void (*task)(void *, int), void *context)
 {
-    if (count < 2 || pthread_mutex_trylock(&pool.taken)) {
-        run_alone(count, task, context);
+    if (count > 1) {
+        pool.task = task;
+        pool.context = context;
+        atomic_store(&pool.running, count - 1);
+        atomic_store(&pool.job, ((atomic_load(&pool.job) >> 8) + 1) << 8 | (uint64_t)(count - 1));
+        if (atomic_load(&pool.sleeping)) {
+            pthread_mutex_lock(&pool.lock);
+            pthread_cond_broadcast(&pool.wake);
+            pthread_mutex_unlock(&pool.lock);
+        }
+    }
+    task(context, 0);
+    for (int looks = 0; count > 1 && atomic_load(&pool.running);)
+        look_again(&looks);
+}
+
+void fl_barrier_wait(fl_barrier *barrier, int count)
+{
+    const unsigned round = atomic_load_explicit(&barrier->rounds, memory_order_acquire);
+    if (atomic_fetch_add_explicit(&barrier->waiting, 1, memory_order_acq_rel) + 1 == count) {
+        atomic_store_explicit(&barrier->waiting, 0, memory_order_relaxed);
+        atomic_store_explicit(&barrier->rounds, round + 1, memory_order_release);
         return;
     }
-    pthread_mutex_lock(&pool.lock);
-    start_workers(count - 1);
-    pool.job = (job){.task = task, .context = context, .count = count};
-    pthread_cond_broadcast(&pool.wake);
-    work();
-    while (pool.job.ended < pool.job.count)
-        pthread_cond_wait(&pool.finished, &pool.lock);
-    pool.job = (job){0};
-    pthread_mutex_unlock(&pool.lock);
-    pthread_mutex_unlock(&pool.taken);
+    for (int looks = 0; atomic_load_explicit(&barrier->rounds, memory_order_acquire) == round;)
+        look_again(&looks);
 }
 
-int fl_workers_started(void)
-{
-    pthread_mutex_lock(&pool.lock);
-    const int started = pool.started;
-    pthread_mutex_unlock(&pool.lock);
-    return started;
-}
-
+int fl_workers_started(void) { return pool.started; }
 int fl_workers_supported(void) { return 1; }
 
 #endif

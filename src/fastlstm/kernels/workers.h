@@ -1,15 +1,28 @@
 /* A pool of worker threads for a process. It knows nothing of what it runs.
  *
- * No thread starts before the first call that wants one. One call at a time has the workers; a call
- * that finds them taken runs its tasks itself, so N calling threads never make N pools. A forked child
- * starts with an empty pool, whatever its parent was doing.
+ * No thread starts before the first call that wants one. One caller at a time has the workers; whoever finds
+ * others at work works alone, so N calling threads never make N pools. A forked child starts with an empty
+ * pool, whatever its parent was doing. A worker waits for the next job with its eyes open for some
+ * microseconds, then sleeps.
  */
 #ifndef FASTLSTM_WORKERS_H
 #define FASTLSTM_WORKERS_H
 
-/* Runs task(context, k) once for each k in [0, count), the calling thread among at most `count`
- * threads, and returns when all have ended. */
+/* Takes the pool, with threads for up to `wanted` tasks at once; returns for how many, the caller's included:
+ * 1 when others are at work or there are no threads to be had. Must be followed by fl_workers_give. */
+int fl_workers_take(int wanted);
+void fl_workers_give(int taken);
+
+/* Runs task(context, k) for each k in [0, count), each on a thread of its own, 0 on the caller's; returns
+ * when all have ended. `count` is at most what was taken. The same k is the same thread each time. */
 void fl_workers_run(int count, void (*task)(void *context, int k), void *context);
+
+/* Where the tasks of one run meet: zero-filled to begin with; nobody leaves before all `count` have come. */
+typedef struct {
+    _Atomic int waiting;
+    _Atomic unsigned rounds;
+} fl_barrier;
+void fl_barrier_wait(fl_barrier *barrier, int count);
 
 /* How many threads the pool has started in this process. */
 int fl_workers_started(void);

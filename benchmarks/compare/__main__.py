@@ -1,0 +1,125 @@
+"""The command `python -m benchmarks.compare`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+
+from tqdm import tqdm
+
+from .. import limits
+from .bound import least_seconds
+from .cells import GROUPS, Cell
+from .crew import Effort, Failed, Worker, compare
+from .inputs import seeded
+from .libraries import LIBRARIES, select
+from .machine import heading
+from .results import Row, means
+from .table import table
+
+QUICK = Effort(rounds=1, pause=0, seconds=0, calls=2)
+QUICK_LIMIT_SECONDS = 0.001
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected an integer of at least 1, got {text}")
+    return int(text)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.compare",
+        description="Time fastlstm beside the other libraries that are installed, and print tables.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    several = {"nargs": "+", "metavar": "NAME"}
+    add = parser.add_argument
+    add("--groups", choices=GROUPS, default=list(GROUPS), help="tables to fill", **several)
+    add("--cells", default="*", metavar="PATTERN", help='rows whose names match, such as "100, 1, *"')
+    add("--threads", type=_positive, nargs="+", default=[1, 2], metavar="N", help="threads of each library")
+    add("--libraries", choices=LIBRARIES, default=list(LIBRARIES), help="columns, if installed", **several)
+    add("--rounds", type=_positive, default=7, metavar="N", help="rounds in which the libraries take turns")
+    add("--quick", action="store_true", help="one round of two calls: shows that it works, nothing more")
+    add("--json", type=Path, metavar="FILE", help="write all that was measured to FILE")
+    add("--markdown", action="store_true", help="print Markdown, as GitHub shows it")
+    return parser
+
+
+def _limits(threads: Sequence[int], quick: bool) -> tuple[dict[int, limits.Limits], list[str]]:
+    """Return the machine's limits by threads, and the lines that tell them or why there are none."""
+    try:
+        measured = limits.measure(threads, QUICK_LIMIT_SECONDS if quick else limits.SLICE_SECONDS)
+    except limits.Unmeasured as error:
+        return {}, [str(error)]
+    return measured, [str(limit) for limit in measured.values()]
+
+
+def _row(
+    cell: Cell, workers: Sequence[Worker], effort: Effort, limit: limits.Limits | None, bar: tqdm
+) -> Row:
+    inputs = seeded(cell)
+    results = compare(workers, cell, inputs, effort, bar.update)
+    return Row(cell, workers[0].threads, results, limit and least_seconds(cell, inputs, limit))
+
+
+def _run(
+    arguments: argparse.Namespace, libraries: Sequence[str], limits_by_threads: dict[int, limits.Limits]
+) -> tuple[list[Row], list[str]]:
+    """Return the rows and what failed, and print each table when it is full."""
+    effort = QUICK if arguments.quick else Effort(arguments.rounds)
+    groups = select(arguments.groups, arguments.cells, libraries)
+    turns = sum(LIBRARIES[name].can(cell) for cells in groups for cell in cells for name in libraries)
+    rows: list[Row] = []
+    errors: list[str] = []
+    with tqdm(total=turns * effort.rounds * len(arguments.threads), file=sys.stderr) as bar:
+        for threads in arguments.threads:
+            limit = limits_by_threads.get(threads)
+            with ExitStack() as stack:
+                workers = [stack.enter_context(Worker(name, threads)) for name in libraries]
+                for cells in groups:
+                    section = []
+                    for cell in cells:
+                        bar.set_description(f"{cell.group} {cell.name}")
+                        try:
+                            section.append(_row(cell, workers, effort, limit, bar))
+                        except Failed as error:
+                            errors.append(f"{cell.group} {cell.name}, threads {threads}: {error}")
+                    if section:
+                        bar.write(table(section, arguments.markdown) + "\n")
+                    rows += section
+    return rows, errors
+
+
+def main() -> int:
+    parser = _parser()
+    arguments = parser.parse_args()
+    present = [name for name in arguments.libraries if LIBRARIES[name].installed]
+    if not present:
+        parser.error("none of the libraries is installed")
+    absent = [name for name in arguments.libraries if name not in present]
+    limits_by_threads, told = _limits(arguments.threads, arguments.quick)
+    lines = heading(present, absent) + told
+    print(*(f"- {line}" if arguments.markdown else line for line in lines), "", sep="\n", flush=True)
+    rows, errors = _run(arguments, present, limits_by_threads)
+    if arguments.json:
+        data = {
+            "heading": lines,
+            "rounds": QUICK.rounds if arguments.quick else arguments.rounds,
+            "limits": [asdict(limit) for limit in limits_by_threads.values()],
+            "rows": [row.as_data() for row in rows],
+            "means": means(rows),
+            "errors": errors,
+        }
+        arguments.json.write_text(json.dumps(data, indent=1))
+    print(*errors, sep="\n", end="\n" * bool(errors), file=sys.stderr)
+    return 1 if errors else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

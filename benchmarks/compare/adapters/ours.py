@@ -1,0 +1,41 @@
+"""fastlstm."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+
+import fastlstm
+
+from ..cells import Cell
+from ..inputs import Inputs, new_model
+from ..libraries import Way
+
+
+class Fastlstm:
+    def __init__(self, threads: int) -> None:
+        fastlstm.set_num_threads(threads)
+
+    def ways(self, cell: Cell, inputs: Inputs) -> dict[str, Way]:
+        model = new_model(cell)
+        model.load_state_dict(inputs.parameters)
+        if cell.carried:
+            y = np.empty(model.output_size, model.dtype)
+            step = partial(model.stream().step, inputs.x[0, 0], out=y)
+            return {"stream": Way(step, lambda y: {"y": y[None, None]})}
+        if not cell.training:
+            return {"call": Way(partial(model, inputs.x), lambda result: {"y": result[0]})}
+        return {"tape": _training(model, inputs, inputs.lengths if cell.ragged else None)}
+
+
+def _training(model: fastlstm.LSTM | fastlstm.RNN, inputs: Inputs, lengths: np.ndarray | None) -> Way:
+    def call():
+        y, _, tape = model.forward(inputs.x, lengths=lengths)
+        return y, tape.backward(inputs.dy)
+
+    def arrays(result):
+        y, gradients = result
+        return {"y": y, "x": gradients.input, **gradients.parameters}
+
+    return Way(call, arrays)

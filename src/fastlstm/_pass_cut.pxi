@@ -1,0 +1,119 @@
+# How a pass is cut into slices and run; included by _core.pyx.
+#
+# The costs are cycles, counted roughly: what matters is which way is shorter, and whether another thread is
+# worth waking. A vector of weights feeds two multiply-adds a cycle, once it has come from where it lies.
+
+cdef double cycles_of_steps(const Pass* p, double rows, double share) noexcept nogil:
+    """One thread's cycles for all steps of `rows` rows each, by a share of the units."""
+    cdef double weights = share * p.G * p.P
+    cdef double level = weights * p.kernels.itemsize
+    cdef double fetch = 0.6 if level <= FIRST_LEVEL else 1.5 if level <= SECOND_LEVEL else 6
+    cdef double update = CYCLES_PER_UPDATE * rows * share * p.H
+    return p.T * (weights * max(rows / 2, fetch) + update) / p.kernels.lanes
+
+
+cdef double cycles_of_projection(const Pass* p) noexcept nogil:
+    """One thread's cycles for x of all rows."""
+    return <double>p.offset[p.T] * p.G * p.I / (2 * p.kernels.lanes)
+
+
+cdef double shortest(const Pass* p, int threads, Py_ssize_t granule, bint* by_units) noexcept nogil:
+    """The cycles of the better of both ways to use so many threads, and which it is."""
+    cdef double rows = p.offset[p.T] / <double>max(p.T, 1)
+    cdef double by_rows, by_unit, elsewhere = cycles_of_projection(p)
+    cdef Py_ssize_t granules = ceil_div(p.H, granule)
+    cdef double share = ceil_div(granules, min(<Py_ssize_t>threads, granules)) / <double>granules
+    cdef double slice_rows = ceil(rows / min(<double>threads, rows))
+    by_rows = cycles_of_steps(p, slice_rows, 1) + elsewhere * slice_rows / rows
+    by_unit = cycles_of_steps(p, rows, share) + elsewhere * share + p.T * <double>CYCLES_PER_MEETING
+    by_units[0] = by_unit < by_rows
+    return min(by_rows, by_unit)
+
+
+cdef void take_threads(Pass* p, double work, Py_ssize_t granule) noexcept nogil:
+    """Take as many threads as shorten a pass of `work` times the steps' cycles."""
+    cdef double alone, best, cycles
+    cdef int threads, wanted = 1
+    cdef bint by_units = False
+    p.threads = 0
+    if thread_count == 1 or p.offset[p.T] == 0:
+        return
+    best = alone = shortest(p, 1, granule, &by_units)
+    if alone * work < CYCLES_WORTH_WAKING:
+        return
+    for threads in range(2, thread_count + 1):
+        cycles = shortest(p, threads, granule, &by_units)
+        if cycles < 0.95 * best:
+            best, wanted = cycles, threads
+    if wanted > 1:
+        p.threads = fl_workers_take(wanted)
+
+
+cdef void give_threads(Pass* p) noexcept nogil:
+    if p.threads:
+        fl_workers_give(p.threads)
+
+
+cdef void cut_sequences(Pass* p, int count) noexcept nogil:
+    """Slices of about equally many steps."""
+    cdef Py_ssize_t rows = p.offset[p.T], before = 0, b
+    cdef int k = 0
+    p.slices[0].first = 0
+    for b in range(p.B):
+        if k + 1 < count and before * count >= rows * (k + 1):
+            p.slices[k].last = b
+            k += 1
+            p.slices[k].first = b
+        before += p.length[b]
+    p.slices[k].last = p.B
+    p.count = k + 1
+    for k in range(p.count):
+        p.slices[k].unit = p.slices[k].out = 0
+        p.slices[k].unit_end = p.H
+        p.slices[k].out_end = p.P
+
+
+cdef Py_ssize_t boundary(Py_ssize_t size, Py_ssize_t granule, int k, int count) noexcept nogil:
+    """Where the k-th of `count` shares of `size` begins, on a multiple of `granule`."""
+    return min(size, ceil_div(size, granule) * k // count * granule)
+
+
+cdef void cut_units(Pass* p, int count, Py_ssize_t granule) noexcept nogil:
+    """Slices of about equally many units, each on whole blocks of the panels."""
+    cdef Py_ssize_t in_block = units_in_block(p.kernels, FL_OUTPUTS)
+    cdef int k
+    p.count = <int>min(<Py_ssize_t>count, ceil_div(p.H, granule))
+    for k in range(p.count):
+        p.slices[k].first = 0
+        p.slices[k].last = p.B
+        p.slices[k].unit = boundary(p.H, granule, k, p.count)
+        p.slices[k].unit_end = boundary(p.H, granule, k + 1, p.count)
+        p.slices[k].out = boundary(p.P, in_block, k, p.count)
+        p.slices[k].out_end = boundary(p.P, in_block, k + 1, p.count)
+
+
+cdef int run(Pass* p, task_t task, scratch_t scratch, Py_ssize_t granule) noexcept nogil:
+    """Cut a pass and run `task` over all slices; -1 when there is no memory for their scratch."""
+    cdef Py_ssize_t needed = 0, k
+    cdef char* memory
+    cdef char* start
+    p.by_units = False
+    if p.threads > 1:
+        shortest(p, p.threads, granule, &p.by_units)
+    if p.by_units:
+        cut_units(p, p.threads, granule)
+    else:
+        cut_sequences(p, max(1, p.threads))
+    p.by_units = p.by_units and p.count > 1
+    for k in range(p.count):
+        if p.slices[k].last > p.slices[k].first:
+            needed = max(needed, scratch(p, p.slices[k].last - p.slices[k].first))
+    needed = ceil_div(needed, ALIGNMENT) * ALIGNMENT
+    start = aligned_malloc(needed if p.by_units else needed * p.count, &memory)
+    if start == NULL:
+        return -1
+    for k in range(p.count):
+        p.slices[k].scratch = start if p.by_units else start + k * needed
+    fl_workers_run(p.count, task, p)
+    free(memory)
+    return 0

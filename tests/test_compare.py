@@ -1,0 +1,48 @@
+"""The side-by-side comparison with other libraries, in its quick mode on small cells."""
+
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).parents[1]
+
+
+def compare(*arguments):
+    command = [sys.executable, "-m", "benchmarks.compare", "--quick", "--threads", "1", *arguments]
+    return subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, timeout=60)
+
+
+def test_alone(tmp_path):
+    file = tmp_path / "results.json"
+    ran = compare("--cells", "1, 1, 32", "--libraries", "fastlstm", "--json", str(file))
+    assert ran.returncode == 0, ran.stderr
+    data = json.loads(file.read_text())
+    (row,) = data["rows"]
+    assert (row["name"], row["threads"], row["ratio"]) == ("1, 1, 32", 1, None)
+    assert 0 < row["results"]["fastlstm"]["best"] <= row["results"]["fastlstm"]["median"] < 1
+    assert data["errors"] == []
+    assert row["share"] is None or 0 < row["share"] < 1
+    assert "\n1, 1, 32 " in ran.stdout
+
+
+@pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="needs torch")
+def test_beside_torch():
+    ran = compare(
+        *("--groups", "step", "training", "--cells", "*, [13]*, 64"),
+        *("--libraries", "fastlstm", "torch", "--markdown"),
+    )
+    assert ran.returncode == 0, ran.stderr
+    lines = [line.split("|") for line in ran.stdout.splitlines() if line.startswith("|")]
+    rows = {line[1].strip(): line for line in lines}
+    for cell in ("1, 1, 64", "100, 32, 64"):
+        assert float(rows[cell][5]) > 0
+
+
+def test_no_library_for_a_cell():
+    ran = compare("--groups", "training", "--libraries", "onnxruntime")
+    assert ran.returncode == 2
+    assert "usage" in ran.stderr
