@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+import numpy
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
@@ -31,9 +32,8 @@ core = Extension(
     "fastlstm._core",
     [str(PACKAGE / "_core.pyx"), *map(str, sorted(PACKAGE.glob("kernels/*.c")))],
     depends=[str(path) for pattern in ("*.pxd", "*.pxi", "kernels/*.h") for path in PACKAGE.glob(pattern)],
-    include_dirs=[str(PACKAGE)],
-    # Cython's complex numbers would bring complex.h, which defines I: here I is the input size.
-    define_macros=[("CYTHON_CCOMPLEX", "0")],
+    include_dirs=[str(PACKAGE), numpy.get_include()],
+    define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")],
     extra_compile_args=COMPILE,
     extra_link_args=LINK,
 )

@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
@@ -38,12 +39,11 @@ def _parser() -> argparse.ArgumentParser:
         description="Time fastlstm beside the other libraries that are installed, and print tables.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    several = {"nargs": "+", "metavar": "NAME"}
     add = parser.add_argument
-    add("--groups", choices=GROUPS, default=list(GROUPS), help="tables to fill", **several)
+    add("--groups", nargs="+", choices=GROUPS, default=list(GROUPS), metavar="NAME", help="tables to fill")
     add("--cells", default="*", metavar="PATTERN", help='rows whose names match, such as "100, 1, *"')
     add("--threads", type=_positive, nargs="+", default=[1, 2], metavar="N", help="threads of each library")
-    add("--libraries", choices=LIBRARIES, default=list(LIBRARIES), help="columns, if installed", **several)
+    add("--libraries", nargs="+", choices=LIBRARIES, default=list(LIBRARIES), metavar="NAME", help="columns")
     add("--rounds", type=_positive, default=7, metavar="N", help="rounds in which the libraries take turns")
     add("--quick", action="store_true", help="one round of two calls: shows that it works, nothing more")
     add("--json", type=Path, metavar="FILE", help="write all that was measured to FILE")
@@ -60,40 +60,61 @@ def _limits(threads: Sequence[int], quick: bool) -> tuple[dict[int, limits.Limit
     return measured, [str(limit) for limit in measured.values()]
 
 
-def _row(
-    cell: Cell, workers: Sequence[Worker], effort: Effort, limit: limits.Limits | None, bar: tqdm
-) -> Row:
-    inputs = seeded(cell)
-    results = compare(workers, cell, inputs, effort, bar.update)
-    return Row(cell, workers[0].threads, results, limit and least_seconds(cell, inputs, limit))
+def _rows(
+    cells: Sequence[Cell],
+    workers: Sequence[Worker],
+    effort: Effort,
+    limit: limits.Limits | None,
+    progress: tqdm,
+    errors: list[str],
+) -> Iterator[Row]:
+    """Yield a row for each cell that all libraries compute alike, and add to the errors for the others."""
+    threads = workers[0].threads
+    for cell in cells:
+        progress.set_description(f"{cell.group} {cell.name}")
+        inputs = seeded(cell)
+        try:
+            results = compare(workers, cell, inputs, effort, progress.update)
+        except Failed as error:
+            errors.append(f"{cell.group} {cell.name}, threads {threads}: {error}")
+            continue
+        yield Row(cell, threads, results, least_seconds(cell, inputs, limit) if limit else None)
 
 
 def _run(
-    arguments: argparse.Namespace, libraries: Sequence[str], limits_by_threads: dict[int, limits.Limits]
+    arguments: argparse.Namespace,
+    groups: Sequence[Sequence[Cell]],
+    libraries: Sequence[str],
+    limits_by_threads: dict[int, limits.Limits],
 ) -> tuple[list[Row], list[str]]:
     """Return the rows and what failed, and print each table when it is full."""
     effort = QUICK if arguments.quick else Effort(arguments.rounds)
-    groups = select(arguments.groups, arguments.cells, libraries)
     turns = sum(LIBRARIES[name].can(cell) for cells in groups for cell in cells for name in libraries)
     rows: list[Row] = []
     errors: list[str] = []
-    with tqdm(total=turns * effort.rounds * len(arguments.threads), file=sys.stderr) as bar:
+    with tqdm(total=turns * effort.rounds * len(arguments.threads), file=sys.stderr) as progress:
         for threads in arguments.threads:
             limit = limits_by_threads.get(threads)
             with ExitStack() as stack:
                 workers = [stack.enter_context(Worker(name, threads)) for name in libraries]
                 for cells in groups:
-                    section = []
-                    for cell in cells:
-                        bar.set_description(f"{cell.group} {cell.name}")
-                        try:
-                            section.append(_row(cell, workers, effort, limit, bar))
-                        except Failed as error:
-                            errors.append(f"{cell.group} {cell.name}, threads {threads}: {error}")
-                    if section:
-                        bar.write(table(section, arguments.markdown) + "\n")
+                    section = list(_rows(cells, workers, effort, limit, progress, errors))
                     rows += section
+                    if section:
+                        progress.write(table(section, arguments.markdown) + "\n")
     return rows, errors
+
+
+def _data(
+    rows: Sequence[Row], errors: Sequence[str], measured: Iterable[limits.Limits], lines: Sequence[str]
+) -> dict[str, Any]:
+    return {
+        "heading": lines,
+        "limits": [asdict(limit) for limit in measured],
+        "rows": [row.as_data() for row in rows],
+        "means": means(rows),
+        "errors": errors,
+    }
 
 
 def main() -> int:
@@ -102,22 +123,20 @@ def main() -> int:
     present = [name for name in arguments.libraries if LIBRARIES[name].installed]
     if not present:
         parser.error("none of the libraries is installed")
+    groups = select(arguments.groups, arguments.cells, present)
+    if not groups:
+        parser.error("there is no such cell that one of these libraries can do")
     absent = [name for name in arguments.libraries if name not in present]
     limits_by_threads, told = _limits(arguments.threads, arguments.quick)
-    lines = heading(present, absent) + told
+    rounds = QUICK.rounds if arguments.quick else arguments.rounds
+    lines = [*heading(present, absent), *told, f"rounds: {rounds}; times are the best of them"]
     print(*(f"- {line}" if arguments.markdown else line for line in lines), "", sep="\n", flush=True)
-    rows, errors = _run(arguments, present, limits_by_threads)
+    rows, errors = _run(arguments, groups, present, limits_by_threads)
     if arguments.json:
-        data = {
-            "heading": lines,
-            "rounds": QUICK.rounds if arguments.quick else arguments.rounds,
-            "limits": [asdict(limit) for limit in limits_by_threads.values()],
-            "rows": [row.as_data() for row in rows],
-            "means": means(rows),
-            "errors": errors,
-        }
+        data = _data(rows, errors, limits_by_threads.values(), lines)
         arguments.json.write_text(json.dumps(data, indent=1))
-    print(*errors, sep="\n", end="\n" * bool(errors), file=sys.stderr)
+    for error in errors:
+        print(error, file=sys.stderr)
     return 1 if errors else 0
 
 

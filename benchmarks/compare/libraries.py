@@ -75,7 +75,7 @@ OURS = "fastlstm"
 LIBRARIES = {
     OURS: Library("fastlstm", "ours:Fastlstm", ("fastlstm",), _any),
     "torch": Library("PyTorch", "pytorch:Torch", ("torch",), _any),
-    "torch-padded": Library("PyTorch, padded", "pytorch:Padded", ("torch",), _ragged, counts=False),
+    "torch-padded": Library("PyTorch padded", "pytorch:Padded", ("torch",), _ragged, counts=False),
     "onnxruntime": Library("ONNX Runtime", "onnx_runtime:OnnxRuntime", ("onnx", "onnxruntime"), _forward),
     "openvino": Library("OpenVINO", "open_vino:OpenVino", ("onnx", "openvino"), _forward),
 }

@@ -27,7 +27,7 @@ def _ratio(ratio: float | None) -> str:
 def _line(row: Row, libraries: Sequence[str]) -> list[str]:
     results = (row.results.get(name) for name in libraries)
     share = ABSENT if row.share is None else f"{row.share:.0%}"
-    times = (duration(result and result.best) for result in results)
+    times = (duration(result.best if result else None) for result in results)
     return [row.cell.name, str(row.threads), *times, _ratio(row.ratio), share]
 
 
@@ -47,8 +47,6 @@ def table(rows: Sequence[Row], markdown: bool) -> str:
 
 
 def _joined(line: Sequence[str], widths: Sequence[int], markdown: bool) -> str:
-    first, *others = (
-        text.rjust(width) if k else text.ljust(width)
-        for k, (text, width) in enumerate(zip(line, widths, strict=True))
-    )
-    return f"| {' | '.join([first, *others])} |" if markdown else "  ".join([first, *others])
+    numbers = (text.rjust(width) for text, width in zip(line[1:], widths[1:], strict=True))
+    texts = [line[0].ljust(widths[0]), *numbers]
+    return f"| {' | '.join(texts)} |" if markdown else "  ".join(texts).rstrip()

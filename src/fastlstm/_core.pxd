@@ -2,6 +2,8 @@
 
 from ._kernels cimport fl_kernels
 
+cdef struct Pass
+
 
 cdef class RaggedBatch:
     cdef readonly Py_ssize_t T          # steps of the longest sequence
@@ -34,3 +36,14 @@ cdef class Layer:
     cdef char* panel_hr                 # [blocks of P][H][4][V], when projected
 
     cdef _pack(self, Matrix w_ih, Matrix w_hh, Matrix bias, Matrix w_hr)
+
+
+cdef class Stepper:
+    cdef readonly Py_ssize_t B          # sequences
+    cdef readonly Py_ssize_t I          # numbers in a step's input
+    cdef readonly Py_ssize_t P          # and in its output
+    cdef Py_ssize_t count               # layers
+    cdef int typenum                    # NumPy's number of the dtype
+    cdef RaggedBatch batch
+    cdef list held                      # what the passes point into
+    cdef Pass* passes                   # [count]

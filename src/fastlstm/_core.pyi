@@ -68,3 +68,17 @@ class Layer:
         dbias: _Array,
         dweight_hr: _Array | None,
     ) -> None: ...
+
+class Stepper:
+    B: int
+    I: int
+    P: int
+    def __init__(
+        self,
+        layers: list[Layer],
+        B: int,
+        h: list[_Array],
+        c: list[_Array] | None,
+        between: list[_Array],
+    ) -> None: ...
+    def step(self, x: object, out: object) -> bool: ...

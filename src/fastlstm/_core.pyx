@@ -4,7 +4,9 @@
 without the GIL. _pass.pxi tells how a pass runs."""
 
 import os
+from array import array
 
+cimport numpy as cnp
 from cpython.buffer cimport (
     PyBUF_FORMAT,
     PyBUF_STRIDES,
@@ -42,6 +44,14 @@ from ._kernels cimport (
     fl_workers_supported,
     fl_workers_take,
 )
+
+cdef extern from *:
+    """
+    /* NumPy brings complex.h, which defines I: here I is the input size. */
+    #undef I
+    """
+
+cnp.import_array()
 
 cdef enum:
     ALIGNMENT = 64
@@ -227,8 +237,10 @@ cdef Pass begin(
     p.T, p.B, p.blocks = batch.T, batch.B, layer.blocks
     p.I, p.H, p.P, p.G = layer.input_size, layer.hidden_size, layer.output_size, layer.gates_size
     p.offset, p.length = batch.offset, batch.length
-    p.x, p.x_ld = x.data, x.ld
-    p.y, p.y_ld = y.data, y.ld
+    if x is not None:
+        p.x, p.x_ld = x.data, x.ld
+    if y is not None:
+        p.y, p.y_ld = y.data, y.ld
     p.h_0, p.c_0 = h_0.data, data(c_0)
     p.gates, p.cells = data(gates), data(cells)
     p.bias, p.panel_ih, p.panel_hh, p.panel_hr = layer.bias, layer.panel_ih, layer.panel_hh, layer.panel_hr
@@ -378,6 +390,94 @@ cdef class Layer:
             status = backward_pass(&p)
         if status < 0:
             raise MemoryError
+
+
+# Steps ------------------------------------------------------------------------------------------------
+
+cdef class Stepper:
+    """A stack of layers that steps the same B sequences on and on, without allocating.
+
+    Parameters
+    ----------
+    layers : list of Layer
+        From first to last, all forward in time.
+    B : int
+    h, c : lists of arrays (B, P) and (B, H)
+        The states by layer, moved on in place; `c` is None unless the cells are "lstm".
+    between : list of arrays (B, P)
+        Where each layer but the last writes its output.
+    """
+
+    def __cinit__(self, list layers, Py_ssize_t B, list h, list c, list between):
+        cdef Py_ssize_t k
+        cdef Layer layer = layers[0]
+        cdef int itemsize = layer.kernels.itemsize
+        cdef Matrix h_k, c_k, y_k, x_k = None
+        self.typenum = cnp.NPY_FLOAT if itemsize == 4 else cnp.NPY_DOUBLE
+        self.B, self.I, self.count = B, layer.input_size, len(layers)
+        self.batch = RaggedBatch(array("q", [1] * B))
+        self.held = []
+        self.passes = <Pass*>malloc(self.count * sizeof(Pass))
+        if self.passes == NULL:
+            raise MemoryError
+        for k in range(self.count):
+            layer = layers[k]
+            h_k = matrix(h[k], "h", B, layer.output_size, itemsize, True)
+            c_k = None if c is None else matrix(c[k], "c", B, layer.hidden_size, itemsize, True)
+            y_k = None if k + 1 == self.count else matrix(between[k], "between", B, layer.output_size, itemsize, True)
+            self.passes[k] = begin(layer, self.batch, x_k, h_k, c_k, y_k, None, None)
+            self.passes[k].h_n, self.passes[k].c_n = h_k.data, data(c_k)
+            self.held.append((layer, h_k, c_k, y_k))
+            x_k = y_k
+        self.P = layer.output_size
+        self.passes[0].x_ld = self.I
+        self.passes[self.count - 1].y_ld = self.P
+
+    def __dealloc__(self):
+        free(self.passes)
+
+    def step(self, x, out):
+        """Run one step from x (B, I) or (I,) to out (B, P) or (P,).
+
+        Returns
+        -------
+        bool
+            False, and nothing has happened, unless both are C-contiguous arrays of the layers' dtype
+            that share no memory.
+        """
+        cdef char* x_data = fitting(x, self.typenum, self.B, self.I, False)
+        cdef char* y_data = fitting(out, self.typenum, self.B, self.P, True)
+        cdef int itemsize = self.passes.kernels.itemsize, status = 0
+        cdef Py_ssize_t k
+        if x_data == NULL or y_data == NULL:
+            return False
+        if x_data < y_data + self.B * self.P * itemsize and y_data < x_data + self.B * self.I * itemsize:
+            return False
+        self.passes[0].x = x_data
+        self.passes[self.count - 1].y = y_data
+        with nogil:
+            for k in range(self.count):
+                status |= forward_pass(&self.passes[k])
+        if status < 0:
+            raise MemoryError
+        return True
+
+
+cdef char* fitting(object array, int typenum, Py_ssize_t B, Py_ssize_t columns, bint writable):
+    """The data of a (B, columns) array, or (columns,) with B = 1, as the kernels want it; else NULL."""
+    if not cnp.PyArray_CheckExact(array):
+        return NULL
+    cdef cnp.ndarray held = <cnp.ndarray>array
+    cdef int ndim = cnp.PyArray_NDIM(held)
+    if cnp.PyArray_TYPE(held) != typenum or not cnp.PyArray_ISCARRAY_RO(held):
+        return NULL
+    if writable and not cnp.PyArray_ISWRITEABLE(held):
+        return NULL
+    if ndim == 0 or ndim > 2 or cnp.PyArray_DIM(held, ndim - 1) != columns:
+        return NULL
+    if (cnp.PyArray_DIM(held, 0) if ndim == 2 else 1) != B:
+        return NULL
+    return <char*>cnp.PyArray_DATA(held)
 
 
 # Activations ------------------------------------------------------------------------------------------

@@ -112,7 +112,7 @@ cdef struct Pass:
     int threads                # taken from the pool
     int count                  # slices
     bint by_units
-    Slice slices[MOST_SLICES]
+    Slice* slices
     fl_barrier barrier
 
 

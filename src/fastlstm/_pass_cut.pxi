@@ -97,6 +97,9 @@ cdef int run(Pass* p, task_t task, scratch_t scratch, Py_ssize_t granule) noexce
     cdef Py_ssize_t needed = 0, k
     cdef char* memory
     cdef char* start
+    p.slices = <Slice*>malloc(max(1, p.threads) * sizeof(Slice))
+    if p.slices == NULL:
+        return -1
     p.by_units = False
     if p.threads > 1:
         shortest(p, p.threads, granule, &p.by_units)
@@ -110,10 +113,10 @@ cdef int run(Pass* p, task_t task, scratch_t scratch, Py_ssize_t granule) noexce
             needed = max(needed, scratch(p, p.slices[k].last - p.slices[k].first))
     needed = ceil_div(needed, ALIGNMENT) * ALIGNMENT
     start = aligned_malloc(needed if p.by_units else needed * p.count, &memory)
-    if start == NULL:
-        return -1
-    for k in range(p.count):
-        p.slices[k].scratch = start if p.by_units else start + k * needed
-    fl_workers_run(p.count, task, p)
+    if start != NULL:
+        for k in range(p.count):
+            p.slices[k].scratch = start if p.by_units else start + k * needed
+        fl_workers_run(p.count, task, p)
     free(memory)
-    return 0
+    free(p.slices)
+    return 0 if start != NULL else -1

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ._arrays import Array, as_floats, as_size, check_shape
-from ._core import RaggedBatch
+from ._core import Stepper
 
 if TYPE_CHECKING:
     from .recurrent import Recurrent
@@ -29,16 +29,18 @@ class Stream(Generic[State]):
             raise ValueError(f"model: expected one that runs forward in time, got {model!r}")
         self._model = model
         self._sequences = () if batch_size is None else (as_size(batch_size, "batch_size"),)
-        self._batch = RaggedBatch(np.ones(self._sequences or 1, np.int64))
+        self._batch_size = self._sequences[0] if self._sequences else 1
+        self._shape = (*self._sequences, model.output_size)
         self.reset()
 
     def reset(self) -> None:
         """Start again from the zero state."""
         model = self._model
         self._states = [
-            np.zeros((model.num_layers, self._batch.B, model._state_size(name)), model.dtype)
+            np.zeros((model.num_layers, self._batch_size, model._state_size(name)), model.dtype)
             for name in model._state_names
         ]
+        self._use_current_weights()
 
     @property
     def state(self) -> State:
@@ -56,6 +58,7 @@ class Stream(Generic[State]):
             check_shape(array, f"state {name}", self._state_shape(current.shape[2]))
             fresh.append(np.array(array, order="C").reshape(current.shape))
         self._states = fresh
+        self._use_current_weights()
 
     def _state_shape(self, size: int) -> tuple[int, ...]:
         return (self._model.num_layers, *self._sequences, size)
@@ -79,30 +82,31 @@ class Stream(Generic[State]):
         ValueError, TypeError
             If an argument is not as above; the state has not moved then.
         """
-        model, batch = self._model, self._batch
-        x = as_floats(x_t, "x_t", model.dtype)
-        check_shape(x, "x_t", (*self._sequences, model.input_size))
-        shape = (*self._sequences, model.output_size)
-        if out is None:
-            out = np.empty(shape, model.dtype)
-        else:
-            self._check_out(out, shape)
-        rows = np.ascontiguousarray(x.reshape(batch.B, -1))
-        for k, layer in enumerate(model._layers(model._weights)):
-            last = k == model.num_layers - 1
-            y = out.reshape(batch.B, -1) if last else np.empty((batch.B, model.output_size), model.dtype)
-            h = self._states[0][k]
-            c = self._states[1][k] if len(self._states) == 2 else None
-            layer.forward(batch, rows, h, c, y, h, c)
-            rows = y
-        return out
+        if self._weights is not self._model._weights:
+            self._use_current_weights()
+        result = np.empty(self._shape, self._model.dtype) if out is None else out
+        if not self._stepper.step(x_t, result):
+            self._check_out(result)
+            x = as_floats(x_t, "x_t", self._model.dtype)
+            check_shape(x, "x_t", (*self._sequences, self._model.input_size))
+            self._stepper.step(np.array(x, order="C"), result)
+        return result
 
-    def _check_out(self, out: Array, shape: tuple[int, ...]) -> None:
+    def _use_current_weights(self) -> None:
+        model, (h, *c) = self._model, self._states
+        weights = model._weights
+        between = [np.empty(array.shape, model.dtype) for array in h[:-1]]
+        self._stepper = Stepper(
+            model._layers(weights), self._batch_size, list(h), list(c[0]) if c else None, between
+        )
+        self._weights = weights
+
+    def _check_out(self, out: Array) -> None:
         dtype = self._model.dtype
         if not isinstance(out, np.ndarray) or out.dtype != dtype:
             raise TypeError(
                 f"out: expected an array of {dtype}, got {getattr(out, 'dtype', type(out).__name__)}"
             )
-        check_shape(out, "out", shape)
+        check_shape(out, "out", self._shape)
         if not (out.flags.c_contiguous and out.flags.writeable):
             raise ValueError("out: expected a writable C-contiguous array")

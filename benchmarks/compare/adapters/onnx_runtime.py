@@ -12,6 +12,8 @@ from ..inputs import Array, Inputs
 from ..libraries import Way
 from .onnx_model import feeds, new_model, state_names, y_shape
 
+Values = dict[str, onnxruntime.OrtValue]
+
 
 class OnnxRuntime:
     def __init__(self, threads: int) -> None:
@@ -45,7 +47,7 @@ def _io_binding(session: onnxruntime.InferenceSession, cell: Cell, inputs: Input
     out = {name: _new_value(array) for name, array in feeds(cell, inputs).items()}
     y = _new_value(np.zeros(y_shape(cell), inputs.x.dtype))
 
-    def binding(source, target):
+    def binding(source: Values, target: Values) -> onnxruntime.IOBinding:
         bound = session.io_binding()
         bound.bind_ortvalue_input("x", fed["x"])
         bound.bind_ortvalue_output("y", y)

@@ -12,6 +12,8 @@ from ..inputs import Array, Inputs
 from ..libraries import Way
 from .onnx_model import feeds, new_model, state_names, y_shape
 
+Tensors = dict[str, openvino.Tensor]
+
 
 class OpenVino:
     def __init__(self, threads: int) -> None:
@@ -33,7 +35,7 @@ def _infer(compiled: openvino.CompiledModel, cell: Cell, inputs: Inputs) -> Way:
     out = {name: _new_tensor(array) for name, array in feeds(cell, inputs).items()}
     y = _new_tensor(np.zeros(y_shape(cell), inputs.x.dtype))
 
-    def request(source, target):
+    def request(source: Tensors, target: Tensors) -> openvino.InferRequest:
         bound = compiled.create_infer_request()
         bound.set_tensor("x", fed["x"])
         bound.set_tensor("y", y)
