@@ -17,8 +17,9 @@
 #ifndef FASTLSTM_ACTIVATIONS_H
 #define FASTLSTM_ACTIVATIONS_H
 
-/* 1.5·2^mantissa: a number added to it is rounded to an integer, found in the low bits. */
-#define MAGIC PER_TYPE(0x1.8p23f, 0x1.8p52)
+/* 1.5·2^mantissa plus the exponent's bias: a number added to it is rounded to an integer n, and the low bits
+ * are those of 2^n's exponent. */
+#define MAGIC PER_TYPE(0x1.8p23f + 127, 0x1.8p52 + 1023)
 #define LOG2_E PER_TYPE(0x1.715476p0f, 0x1.71547652b82fep0)
 #define LN2_HIGH PER_TYPE(0x1.62e430p-1f, 0x1.62e42fefa39efp-1)
 #define LN2_LOW PER_TYPE(-0x1.05c610p-29f, 0x1.abc9e3b39803fp-56)
@@ -51,46 +52,87 @@ static const real EXPM1_Q[] = {
 };
 #define EXPM1_TERMS (sizeof EXPM1_Q / sizeof EXPM1_Q[0])
 
-/* For u <= 0: scale = 2^n, and exp(r) - 1 as the result. */
-INLINE vec reduced_expm1(vec u, vec *scale)
+/* Every function below does COUNT vectors side by side, a link of each chain after the other, because one
+ * vector's chain alone would leave the processor waiting. COUNT is a constant of at most MOST_ABREAST. */
+#define MOST_ABREAST 4
+#define ABREAST for (int j = 0; j < COUNT; j++)
+
+/* For u <= 0: scale = 2^n, and p = exp(r) - 1. */
+INLINE void reduced_expm1(const int COUNT, const vec *u, vec *scale, vec *p)
 {
-    const vec t = vfma(u, vset(LOG2_E), vset(MAGIC));
-    const vec n = vsub(t, vset(MAGIC));
-    const vec high = vfma(n, vset(-LN2_HIGH), u); /* exact */
-    const vec low = vmul(n, vset(-LN2_LOW));
-    const vec r = vadd(high, low);
-    vec q = vset(EXPM1_Q[0]);
-    for (size_t k = 1; k < EXPM1_TERMS; k++)
-        q = vfma(q, r, vset(EXPM1_Q[k]));
-    *scale = vpower(t);
-    return vadd(high, vfma(vmul(r, r), q, low));
+    vec t[MOST_ABREAST], n[MOST_ABREAST], high[MOST_ABREAST], r[MOST_ABREAST], q[MOST_ABREAST];
+    ABREAST t[j] = vfma(u[j], vset(LOG2_E), vset(MAGIC));
+    ABREAST n[j] = vsub(t[j], vset(MAGIC));
+    ABREAST high[j] = vfma(n[j], vset(-LN2_HIGH), u[j]); /* exact */
+    ABREAST r[j] = vfma(n[j], vset(-LN2_LOW), high[j]);
+    ABREAST q[j] = vfma(r[j], vset(EXPM1_Q[0]), vset(EXPM1_Q[1]));
+    for (size_t k = 2; k < EXPM1_TERMS; k++)
+        ABREAST q[j] = vfma(q[j], r[j], vset(EXPM1_Q[k]));
+    ABREAST scale[j] = vpower(t[j]);
+#if FL_BITS == 32
+    ABREAST p[j] = vfma(vmul(r[j], r[j]), q[j], r[j]);
+#else
+    /* The rounding of r would take tanh over two units. */
+    ABREAST p[j] = vadd(high[j], vfma(vmul(r[j], r[j]), q[j], vmul(n[j], vset(-LN2_LOW))));
+#endif
 }
 
-/* vmin returns its second argument for NaN, so NaN passes the bounds below. */
-INLINE vec sigmoid_v(vec x)
+/* -|x| and -2·|x|, within bounds; vmax returns its second argument for NaN, so NaN passes. */
+INLINE vec sigmoid_argument(vec x) { return vmax(vset(-SIGMOID_BOUND), vnegabs(x)); }
+INLINE vec tanh_argument(vec x)
 {
+    const vec u = vmax(vset(-TANH_BOUND / 2), vnegabs(x));
+    return vadd(u, u);
+}
+
+/* out may be x, here and below. */
+INLINE void sigmoid_from_expm1(const int COUNT, const vec *x, const vec *scale, const vec *p, vec *out)
+{
+    vec z[MOST_ABREAST], sum[MOST_ABREAST], lost[MOST_ABREAST];
     const vec one = vset(1);
-    vec scale;
-    const vec u = vsub(vset(0), vmin(vset(SIGMOID_BOUND), vabs(x)));
-    const vec p = reduced_expm1(u, &scale);
-    const vec z = vfma(scale, p, scale);
-    const vec sum = vadd(one, z);
-    const vec lost = vsub(vsub(sum, one), z); /* what rounding gave to the sum, exactly */
-    const vec s = vdiv(vnegative(x, z, one), sum);
-    return vfma(lost, s, s); /* s·(1 + lost/sum), with 1 for 1/sum */
+    ABREAST z[j] = vfma(scale[j], p[j], scale[j]);
+    ABREAST sum[j] = vadd(one, z[j]);
+    ABREAST lost[j] = vsub(vsub(sum[j], one), z[j]); /* what rounding gave to the sum, exactly */
+    ABREAST out[j] = vdiv(vnegative(x[j], z[j], one), sum[j]);
+    ABREAST out[j] = vfma(lost[j], out[j], out[j]); /* s·(1 + lost/sum), with 1 for 1/sum */
 }
 
-INLINE vec tanh_v(vec x)
+INLINE void tanh_from_expm1(const int COUNT, const vec *x, const vec *scale, const vec *p, vec *out)
 {
-    vec scale;
-    const vec twice = vadd(vabs(x), vabs(x));
-    const vec u = vsub(vset(0), vmin(vset(TANH_BOUND), twice));
-    const vec p = reduced_expm1(u, &scale);
-    const vec below = vsub(scale, vset(1));
-    const vec t = vfma(scale, p, below);
-    const vec lost = vfma(scale, p, vsub(below, t)); /* what rounding took from t, exactly */
-    const vec s = vdiv(t, vfma(scale, p, vadd(scale, vset(1))));
-    return vcopysign(vfma(lost, vset(LOST_SHARE), s), x);
+    vec below[MOST_ABREAST], t[MOST_ABREAST], lost[MOST_ABREAST], s[MOST_ABREAST];
+    ABREAST below[j] = vsub(scale[j], vset(1));
+    ABREAST t[j] = vfma(scale[j], p[j], below[j]);
+    ABREAST lost[j] = vfma(scale[j], p[j], vsub(below[j], t[j])); /* what rounding took from t, exactly */
+    ABREAST s[j] = vdiv(t[j], vfma(scale[j], p[j], vadd(scale[j], vset(1))));
+    ABREAST out[j] = vcopysign(vfma(lost[j], vset(LOST_SHARE), s[j]), x[j]);
+}
+
+INLINE void sigmoid_v(const int COUNT, vec *x)
+{
+    vec u[MOST_ABREAST], scale[MOST_ABREAST], p[MOST_ABREAST];
+    ABREAST u[j] = sigmoid_argument(x[j]);
+    reduced_expm1(COUNT, u, scale, p);
+    sigmoid_from_expm1(COUNT, x, scale, p, x);
+}
+
+INLINE void tanh_v(const int COUNT, vec *x)
+{
+    vec u[MOST_ABREAST], scale[MOST_ABREAST], p[MOST_ABREAST];
+    ABREAST u[j] = tanh_argument(x[j]);
+    reduced_expm1(COUNT, u, scale, p);
+    tanh_from_expm1(COUNT, x, scale, p, x);
+}
+
+/* σ, σ, tanh, σ of the pre-activations of i, f, g, o. */
+INLINE void gates_v(vec pre[4])
+{
+    vec scale[4], p[4];
+    const vec u[4] = {sigmoid_argument(pre[0]), sigmoid_argument(pre[1]), tanh_argument(pre[2]),
+                      sigmoid_argument(pre[3])};
+    reduced_expm1(4, u, scale, p);
+    sigmoid_from_expm1(2, pre, scale, p, pre);
+    tanh_from_expm1(1, pre + 2, scale + 2, p + 2, pre + 2);
+    sigmoid_from_expm1(1, pre + 3, scale + 3, p + 3, pre + 3);
 }
 
 INLINE vec relu_v(vec x) { return vmax(vset(0), x); }
@@ -104,7 +146,9 @@ INLINE vec tanh_slope(vec t) { return vsub(vset(1), vmul(t, t)); }
     {                                                                                                        \
         for (fl_index j = 0; j < n; j += LANES) {                                                            \
             const fl_index lanes = n - j < LANES ? n - j : LANES;                                            \
-            vstore_n((real *)out + j, function(vload_n((const real *)x + j, lanes)), lanes);                 \
+            vec a = vload_n((const real *)x + j, lanes);                                                     \
+            function(1, &a);                                                                                 \
+            vstore_n((real *)out + j, a, lanes);                                                             \
         }                                                                                                    \
     }
 

@@ -5,20 +5,32 @@
 #ifndef FASTLSTM_LSTM_H
 #define FASTLSTM_LSTM_H
 
-/* The gate update of one row's vector of units, its pre-activations in sum. */
-INLINE void lstm_update(const fl_lstm_step *p, fl_index row, fl_index unit, const vec sum[FL_VECTORS])
+/* The gate update of `count` vectors of units, [row][unit] from `row` and `unit` on: one row's, or one unit's
+ * over some rows. Their pre-activations lie in `start`, where o then waits for tanh(c). */
+INLINE void lstm_cells(const int COUNT, const fl_lstm_step *p, fl_index row, fl_index unit, int by_rows)
 {
-    const fl_index H = p->H, at = row * H + unit, lanes = smaller(H - unit, LANES);
-    const vec i = sigmoid_v(sum[0]), f = sigmoid_v(sum[1]), g = tanh_v(sum[2]), o = sigmoid_v(sum[3]);
-    const vec c = vfma(f, vload_n((const real *)p->c_prev + at, lanes), vmul(i, g));
-    vstore_n((real *)p->c + at, c, lanes);
-    vstore_n((real *)p->h + row * p->h_ld + unit, vmul(o, tanh_v(c)), lanes);
-    if (p->gates) {
-        real *gates = (real *)p->gates + row * 4 * H + unit;
-        vstore_n(gates, i, lanes);
-        vstore_n(gates + H, f, lanes);
-        vstore_n(gates + 2 * H, g, lanes);
-        vstore_n(gates + 3 * H, o, lanes);
+    vec tanh_c[MOST_ABREAST];
+    const fl_index H = p->H;
+    ABREAST {
+        const fl_index at_row = by_rows ? row + j : row, at_unit = by_rows ? unit : unit + j * LANES;
+        const fl_index at = at_row * H + at_unit, lanes = smaller(H - at_unit, LANES);
+        real *pre = (real *)p->start + at_row * p->start_ld + at_unit * FL_VECTORS;
+        vec gate[FL_VECTORS];
+        for (int v = 0; v < FL_VECTORS; v++)
+            gate[v] = vload(pre + v * LANES);
+        gates_v(gate);
+        tanh_c[j] = vfma(gate[1], vload_n((const real *)p->c_prev + at, lanes), vmul(gate[0], gate[2]));
+        vstore_n((real *)p->c + at, tanh_c[j], lanes);
+        vstore(pre, gate[3]);
+        if (p->gates)
+            for (int v = 0; v < FL_VECTORS; v++)
+                vstore_n((real *)p->gates + at_row * 4 * H + v * H + at_unit, gate[v], lanes);
+    }
+    tanh_v(COUNT, tanh_c);
+    ABREAST {
+        const fl_index at_row = by_rows ? row + j : row, at_unit = by_rows ? unit : unit + j * LANES;
+        const vec o = vload((const real *)p->start + at_row * p->start_ld + at_unit * FL_VECTORS);
+        vstore_n((real *)p->h + at_row * p->h_ld + at_unit, vmul(o, tanh_c[j]), smaller(H - at_unit, LANES));
     }
 }
 
@@ -31,13 +43,20 @@ INLINE void lstm_tile(const int R, const int N, fl_index b, fl_index block, fl_i
     load_sums(R, N, start, p->start_ld, sum);
     chain(R, N, length, (const real *)p->h_prev + b * p->h_prev_ld + k, p->h_prev_ld, 1,
           (const real *)p->panel + (block * p->K + k) * WIDTH, p->K * WIDTH, sum);
-    if (k + length < p->K) {
-        store_sums(R, N, start, p->start_ld, sum);
+    store_sums(R, N, start, p->start_ld, sum);
+    if (k + length < p->K)
+        return;
+    const fl_index unit = block * LANES;
+    if (N > 1) {
+        for (int r = 0; r < R; r++)
+            lstm_cells(N, p, b + r, unit, 0);
         return;
     }
-    for (int r = 0; r < R; r++)
-        for (int n = 0; n < N; n++)
-            lstm_update(p, b + r, (block + n) * LANES, sum[r] + n * FL_VECTORS);
+    int r = 0;
+    for (; r + 2 <= R; r += 2)
+        lstm_cells(2, p, b + r, unit, 1);
+    if (r < R)
+        lstm_cells(1, p, b + r, unit, 1);
 }
 
 static void lstm_step(const fl_lstm_step *p)
@@ -52,7 +71,8 @@ INLINE void lstm_backward_vector(const fl_lstm_step_backward *p, fl_index row, f
     real *dc_at = (real *)p->dc + at;
     const vec i = vload_n(gates, lanes), f = vload_n(gates + H, lanes);
     const vec g = vload_n(gates + 2 * H, lanes), o = vload_n(gates + 3 * H, lanes);
-    const vec tanh_c = tanh_v(vload_n((const real *)p->c + at, lanes));
+    vec tanh_c = vload_n((const real *)p->c + at, lanes);
+    tanh_v(1, &tanh_c);
     const vec c_prev = vload_n((const real *)p->c_prev + at, lanes);
     const vec dh = vload_n((const real *)p->dh + at, lanes);
     const vec dc = vfma(vmul(dh, o), tanh_slope(tanh_c), vload_n(dc_at, lanes));

@@ -17,7 +17,10 @@ INLINE void rnn_tile(const int R, const int N, fl_index b, fl_index block, fl_in
     }
     for (int r = 0; r < R; r++) {
         for (int v = 0; v < N * FL_VECTORS; v++)
-            sum[r][v] = p->relu ? relu_v(sum[r][v]) : tanh_v(sum[r][v]);
+            if (p->relu)
+                sum[r][v] = relu_v(sum[r][v]);
+        for (int n = 0; n < N && !p->relu; n++)
+            tanh_v(FL_VECTORS, sum[r] + n * FL_VECTORS);
         store_columns(N, (real *)p->h + (b + r) * p->h_ld + unit, p->last - unit, sum[r]);
     }
 }

@@ -7,11 +7,11 @@
  *     vload_n(p, n)  vstore_n(p, a, n)   its first n lanes, 1 <= n <= LANES; zeros elsewhere
  *     vadd vsub vmul vdiv                as IEEE 754 rounds them
  *     vfma(a, b, c)                      a·b + c, rounded once
- *     vmin(a, b)  vmax(a, b)             b where either is NaN, and where they are equal
- *     vabs(a)  vcopysign(a, sign)
+ *     vmax(a, b)                         b where either is NaN, and where they are equal
+ *     vnegabs(a)  vcopysign(a, sign)     -|a|; |a| with the sign of `sign`
  *     vnegative(sign, a, b)              a where the sign bit is set, else b
  *     vpositive(x, a)                    a where x is above zero or NaN, else 0
- *     vpower(t)                          2^n for t = MAGIC + n (activations.h), +0 for the least n
+ *     vpower(t)                          2^n for t = MAGIC + n (activations.h): its lowest bits as an exponent
  *
  * and what the registers hold as sums: TILE_ROWS rows by one block of four vectors, one row by BLOCKS_OF_1,
  * two rows by BLOCKS_OF_2. PLAIN is 1 where the compiler alone makes vectors of it.

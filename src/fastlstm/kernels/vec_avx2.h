@@ -40,5 +40,10 @@ INLINE void vstore_n(real *p, vec a, fl_index n)
     else
         OP(maskstore)(p, first_lanes(n), a);
 }
+INLINE vec vcopysign(vec a, vec sign)
+{
+    const vec sign_bit = vset((real)-0.0);
+    return OP(or)(OP(andnot)(sign_bit, a), OP (and)(sign_bit, sign));
+}
 INLINE vec vnegative(vec sign, vec a, vec b) { return OP(blendv)(b, a, sign); }
 INLINE vec vpositive(vec x, vec a) { return OP (and)(OP(cmp)(x, vset(0), _CMP_NLE_UQ), a); }

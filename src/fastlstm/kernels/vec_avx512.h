@@ -28,6 +28,11 @@ typedef PER_TYPE(__mmask16, __mmask8) mask;
 INLINE mask first_lanes(fl_index n) { return (mask)((1u << n) - 1); }
 INLINE vec vload_n(const real *p, fl_index n) { return OP(maskz_loadu)(first_lanes(n), p); }
 INLINE void vstore_n(real *p, vec a, fl_index n) { OP(mask_storeu)(p, first_lanes(n), a); }
+INLINE vec vcopysign(vec a, vec sign)
+{
+    /* For each bit, of the sign's mask, sign and a: the second where the first is set, else the third. */
+    return FROM_BITS(LANE_BITS(ternarylogic)(TO_BITS(vset((real)-0.0)), TO_BITS(sign), TO_BITS(a), 0xca));
+}
 INLINE vec vnegative(vec sign, vec a, vec b)
 {
     const mask negative = PER_TYPE(_mm512_movepi32_mask, _mm512_movepi64_mask)(TO_BITS(sign));

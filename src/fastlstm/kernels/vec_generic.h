@@ -32,9 +32,8 @@ INLINE vec vsub(vec a, vec b) { EACH_LANE(A - B); }
 INLINE vec vmul(vec a, vec b) { EACH_LANE(A * B); }
 INLINE vec vdiv(vec a, vec b) { EACH_LANE(A / B); }
 INLINE vec vfma(vec a, vec b, vec c) { EACH_LANE(PER_TYPE(fmaf, fma)(A, B, c.lane[j])); }
-INLINE vec vmin(vec a, vec b) { EACH_LANE(A < B ? A : B); }
 INLINE vec vmax(vec a, vec b) { EACH_LANE(A > B ? A : B); }
-INLINE vec vabs(vec a) { EACH_LANE(PER_TYPE(fabsf, fabs)(A)); }
+INLINE vec vnegabs(vec a) { EACH_LANE(-PER_TYPE(fabsf, fabs)(A)); }
 INLINE vec vcopysign(vec a, vec sign) { EACH_LANE(PER_TYPE(copysignf, copysign)(A, sign.lane[j])); }
 INLINE vec vnegative(vec sign, vec a, vec b) { EACH_LANE(signbit(sign.lane[j]) ? A : B); }
 INLINE vec vpositive(vec x, vec a) { EACH_LANE(x.lane[j] <= 0 ? 0 : A); }
@@ -43,7 +42,7 @@ INLINE vec vpower(vec t)
     bits lane[LANES];
     memcpy(lane, &t, sizeof t);
     for (int j = 0; j < LANES; j++)
-        lane[j] = (bits)((lane[j] << PER_TYPE(23, 52)) + ((bits)PER_TYPE(127, 1023) << PER_TYPE(23, 52)));
+        lane[j] <<= PER_TYPE(23, 52);
     memcpy(&t, lane, sizeof t);
     return t;
 }

@@ -11,16 +11,6 @@ INLINE vec vsub(vec a, vec b) { return OP(sub)(a, b); }
 INLINE vec vmul(vec a, vec b) { return OP(mul)(a, b); }
 INLINE vec vdiv(vec a, vec b) { return OP(div)(a, b); }
 INLINE vec vfma(vec a, vec b, vec c) { return OP(fmadd)(a, b, c); }
-INLINE vec vmin(vec a, vec b) { return OP(min)(a, b); }
 INLINE vec vmax(vec a, vec b) { return OP(max)(a, b); }
-INLINE vec vabs(vec a) { return OP(andnot)(vset((real)-0.0), a); }
-INLINE vec vcopysign(vec a, vec sign)
-{
-    const vec sign_bit = vset((real)-0.0);
-    return OP(or)(OP(andnot)(sign_bit, a), OP (and)(sign_bit, sign));
-}
-INLINE vec vpower(vec t)
-{
-    const vec one = vset(1); /* its bits are the exponent's bias */
-    return FROM_BITS(LANE_BITS(add)(LANE_BITS(slli)(TO_BITS(t), PER_TYPE(23, 52)), TO_BITS(one)));
-}
+INLINE vec vnegabs(vec a) { return OP(or)(vset((real)-0.0), a); }
+INLINE vec vpower(vec t) { return FROM_BITS(LANE_BITS(slli)(TO_BITS(t), PER_TYPE(23, 52))); }
