@@ -11,7 +11,8 @@ INLINE void lstm_cells(const int COUNT, const fl_lstm_step *p, fl_index row, fl_
 {
     vec tanh_c[MOST_ABREAST];
     const fl_index H = p->H;
-    ABREAST {
+    ABREAST
+    {
         const fl_index at_row = by_rows ? row + j : row, at_unit = by_rows ? unit : unit + j * LANES;
         const fl_index at = at_row * H + at_unit, lanes = smaller(H - at_unit, LANES);
         real *pre = (real *)p->start + at_row * p->start_ld + at_unit * FL_VECTORS;
@@ -27,7 +28,8 @@ INLINE void lstm_cells(const int COUNT, const fl_lstm_step *p, fl_index row, fl_
                 vstore_n((real *)p->gates + at_row * 4 * H + v * H + at_unit, gate[v], lanes);
     }
     tanh_v(COUNT, tanh_c);
-    ABREAST {
+    ABREAST
+    {
         const fl_index at_row = by_rows ? row + j : row, at_unit = by_rows ? unit : unit + j * LANES;
         const vec o = vload((const real *)p->start + at_row * p->start_ld + at_unit * FL_VECTORS);
         vstore_n((real *)p->h + at_row * p->h_ld + at_unit, vmul(o, tanh_c[j]), smaller(H - at_unit, LANES));
@@ -42,7 +44,7 @@ INLINE void lstm_tile(const int R, const int N, fl_index b, fl_index block, fl_i
     real *start = (real *)p->start + b * p->start_ld + block * WIDTH;
     load_sums(R, N, start, p->start_ld, sum);
     chain(R, N, length, (const real *)p->h_prev + b * p->h_prev_ld + k, p->h_prev_ld, 1,
-          (const real *)p->panel + (block * p->K + k) * WIDTH, p->K * WIDTH, sum);
+          (const real *)p->panel + (block * p->K + k) * WIDTH, p->K * WIDTH, b, sum);
     store_sums(R, N, start, p->start_ld, sum);
     if (k + length < p->K)
         return;

@@ -37,8 +37,8 @@ INLINE fl_index piece_of(fl_index K, fl_index k, fl_index rows)
 }
 
 /* body(R, N, b, block, k, length, ...) for every tile of `rows` by the blocks [begin, end), for all pieces
- * of K. R and N are constants where body is expanded, so that its sums stay in registers. One and two rows
- * take several blocks at once, for as many chains as the processor needs to be busy. */
+ * of K. R and N are constants where body is expanded, so that its sums stay in registers. Up to three
+ * rows take several blocks at once, for as many chains as the processor needs to be busy. */
 #define FOR_TILES(rows, K, begin, end, body, ...)                                                            \
     do {                                                                                                     \
         fl_index block = (begin);                                                                            \
@@ -46,6 +46,8 @@ INLINE fl_index piece_of(fl_index K, fl_index k, fl_index rows)
             body(1, BLOCKS_OF_1, 0, block, 0, K, __VA_ARGS__);                                               \
         for (; (rows) == 2 && block + BLOCKS_OF_2 <= (end); block += BLOCKS_OF_2)                            \
             body(2, BLOCKS_OF_2, 0, block, 0, K, __VA_ARGS__);                                               \
+        for (; (rows) == 3 && block + BLOCKS_OF_3 <= (end); block += BLOCKS_OF_3)                            \
+            body(3, BLOCKS_OF_3, 0, block, 0, K, __VA_ARGS__);                                               \
         for (; block < (end); block++)                                                                       \
             for (fl_index k = 0, length; k < (K); k += length) {                                             \
                 length = piece_of(K, k, rows);                                                               \
@@ -73,17 +75,23 @@ INLINE fl_index piece_of(fl_index K, fl_index k, fl_index rows)
 /* A tile's sums: sum[r][n·4 + v]. */
 #define SUMS vec sum[TILE_ROWS][BLOCKS_OF_1 * FL_VECTORS]
 
-/* sum[r][n][v] += Σ_k a(r, k)·panel[n][k][v], one fused multiply-add after the other. */
+/* sum[r][n][v] += Σ_k a(r, k)·panel[n][k][v], one fused multiply-add after the other. Meanwhile each of the
+ * first four tiles of rows fetches a quarter of what follows this piece of the panel. */
 INLINE void chain(const int R, const int N, fl_index K, const real *a, fl_index a_ld, fl_index a_k,
-                  const real *panel, fl_index panel_ld, SUMS)
+                  const real *panel, fl_index panel_ld, fl_index b, SUMS)
 {
-    for (fl_index k = 0; k < K; k++, panel += WIDTH, a += a_k) {
+    const real *ahead = panel + K * WIDTH + smaller(b / TILE_ROWS, FL_VECTORS) * K * LANES;
+    for (fl_index k = 0; k < K; k++, panel += WIDTH, a += a_k, ahead += LANES) {
         vec x[TILE_ROWS];
+        if (N == 1)
+            __builtin_prefetch(ahead, 0, 2);
         for (int r = 0; r < R; r++)
             x[r] = vset(a[r * a_ld]);
         for (int n = 0; n < N; n++)
             for (int v = 0; v < FL_VECTORS; v++) {
-                const vec w = vload(panel + n * panel_ld + v * LANES);
+                vec w = vload(panel + n * panel_ld + v * LANES);
+                if (R > 1)
+                    vkeep(&w);
                 for (int r = 0; r < R; r++)
                     sum[r][n * FL_VECTORS + v] = vfma(w, x[r], sum[r][n * FL_VECTORS + v]);
             }
@@ -177,7 +185,7 @@ INLINE void product_tile(const int R, const int N, fl_index b, fl_index block, f
         for (int r = 0; r < R; r++)
             load_columns(N, start + (b + r) * start_ld + m, columns, sum[r]);
     chain(R, N, length, (const real *)p->a + b * p->a_ld + k * p->a_k, p->a_ld, p->a_k,
-          (const real *)p->panel + m * p->K + k * WIDTH, p->K * WIDTH, sum);
+          (const real *)p->panel + m * p->K + k * WIDTH, p->K * WIDTH, b, sum);
     if (whole)
         store_sums(R, N, out, p->out_ld, sum);
     else

@@ -10,7 +10,7 @@ INLINE void rnn_tile(const int R, const int N, fl_index b, fl_index block, fl_in
     real *start = (real *)p->start + b * p->start_ld + unit;
     load_sums(R, N, start, p->start_ld, sum);
     chain(R, N, length, (const real *)p->h_prev + b * p->h_prev_ld + k, p->h_prev_ld, 1,
-          (const real *)p->panel + unit * p->K + k * WIDTH, p->K * WIDTH, sum);
+          (const real *)p->panel + unit * p->K + k * WIDTH, p->K * WIDTH, b, sum);
     if (k + length < p->K) {
         store_sums(R, N, start, p->start_ld, sum);
         return;

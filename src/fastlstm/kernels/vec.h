@@ -4,6 +4,7 @@
  * A vec_<isa>.h gives `vec` of LANES reals and, inline:
  *
  *     vload(p)  vstore(p, a)  vset(x)    one vector at any address; one value in every lane
+ *     vkeep(&a)                          keeps a in its register: not loaded again where it is used twice
  *     vload_n(p, n)  vstore_n(p, a, n)   its first n lanes, 1 <= n <= LANES; zeros elsewhere
  *     vadd vsub vmul vdiv                as IEEE 754 rounds them
  *     vfma(a, b, c)                      a·b + c, rounded once
@@ -11,10 +12,11 @@
  *     vnegabs(a)  vcopysign(a, sign)     -|a|; |a| with the sign of `sign`
  *     vnegative(sign, a, b)              a where the sign bit is set, else b
  *     vpositive(x, a)                    a where x is above zero or NaN, else 0
- *     vpower(t)                          2^n for t = MAGIC + n (activations.h): its lowest bits as an exponent
+ *     vpower(t)                          2^n for t = MAGIC + n (activations.h): its lowest bits as an
+ * exponent
  *
- * and what the registers hold as sums: TILE_ROWS rows by one block of four vectors, one row by BLOCKS_OF_1,
- * two rows by BLOCKS_OF_2. PLAIN is 1 where the compiler alone makes vectors of it.
+ * and what the registers hold as sums: TILE_ROWS rows by one block of four vectors; one, two, three rows by
+ * BLOCKS_OF_1, _2, _3. PLAIN is 1 where the compiler alone makes vectors of it.
  */
 #ifndef FASTLSTM_VEC_H
 #define FASTLSTM_VEC_H

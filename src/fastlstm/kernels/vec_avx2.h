@@ -16,6 +16,7 @@ typedef PER_TYPE(__m256, __m256d) vec;
 #define TILE_ROWS 3
 #define BLOCKS_OF_1 2
 #define BLOCKS_OF_2 1
+#define BLOCKS_OF_3 1
 #define OP(name) PER_TYPE(_mm256_##name##_ps, _mm256_##name##_pd)
 #define INTEGER(name) _mm256_##name
 #define TO_BITS(a) PER_TYPE(_mm256_castps_si256, _mm256_castpd_si256)(a)

@@ -16,6 +16,7 @@ typedef PER_TYPE(__m512, __m512d) vec;
 #define TILE_ROWS 6
 #define BLOCKS_OF_1 4
 #define BLOCKS_OF_2 2
+#define BLOCKS_OF_3 2
 #define OP(name) PER_TYPE(_mm512_##name##_ps, _mm512_##name##_pd)
 #define INTEGER(name) _mm512_##name
 #define TO_BITS(a) PER_TYPE(_mm512_castps_si512, _mm512_castpd_si512)(a)

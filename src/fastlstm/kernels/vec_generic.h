@@ -7,6 +7,7 @@
 #define TILE_ROWS 3
 #define BLOCKS_OF_1 1
 #define BLOCKS_OF_2 1
+#define BLOCKS_OF_3 1
 
 typedef struct {
     real lane[LANES];
@@ -25,6 +26,7 @@ typedef PER_TYPE(uint32_t, uint64_t) bits;
 INLINE vec vload(const real *p) { EACH_LANE(p[j]); }
 INLINE vec vload_n(const real *p, fl_index n) { EACH_LANE(j < n ? p[j] : 0); }
 INLINE void vstore_n(real *p, vec a, fl_index n) { memcpy(p, &a, (size_t)n * sizeof(real)); }
+INLINE void vkeep(vec *a) { (void)a; }
 INLINE void vstore(real *p, vec a) { vstore_n(p, a, LANES); }
 INLINE vec vset(real a) { EACH_LANE(a); }
 INLINE vec vadd(vec a, vec b) { EACH_LANE(A + B); }

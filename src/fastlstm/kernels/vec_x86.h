@@ -4,6 +4,7 @@
 #define LANE_BITS(name) PER_TYPE(INTEGER(name##_epi32), INTEGER(name##_epi64))
 
 INLINE vec vload(const real *p) { return OP(loadu)(p); }
+INLINE void vkeep(vec *a) { __asm__("" : "+v"(*a)); }
 INLINE void vstore(real *p, vec a) { OP(storeu)(p, a); }
 INLINE vec vset(real a) { return OP(set1)(a); }
 INLINE vec vadd(vec a, vec b) { return OP(add)(a, b); }
