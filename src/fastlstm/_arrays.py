@@ -35,6 +35,8 @@ def as_floats(value: ArrayLike, name: str, dtype: np.dtype[Any] | None = None) -
     array = _as_array(value, name)
     if array.dtype.kind != "f":
         raise TypeError(f"{name}: expected an array of floats, got dtype {array.dtype}")
+    if not array.flags.aligned:
+        array = array.copy()
     return array if dtype is None else array.astype(dtype, copy=False)
 
 

@@ -14,7 +14,7 @@ cdef class RaggedBatch:
 
 
 cdef class Matrix:
-    cdef Py_buffer buffer
+    cdef object array
     cdef char* data
     cdef Py_ssize_t ld                  # distance between two rows, in elements
 

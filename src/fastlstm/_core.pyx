@@ -7,13 +7,6 @@ import os
 from array import array
 
 cimport numpy as cnp
-from cpython.buffer cimport (
-    PyBUF_FORMAT,
-    PyBUF_STRIDES,
-    PyBUF_WRITABLE,
-    PyBuffer_Release,
-    PyObject_GetBuffer,
-)
 from libc.math cimport ceil
 from libc.stdint cimport int64_t, uintptr_t
 from libc.stdlib cimport free, malloc
@@ -130,10 +123,7 @@ def threads_supported():
 # Buffers ----------------------------------------------------------------------------------------------
 
 cdef class Matrix:
-    """A float matrix that somebody else owns, held for as long as this object lives."""
-
-    def __dealloc__(self):
-        PyBuffer_Release(&self.buffer)
+    """A float matrix that an array owns, held for as long as this object lives."""
 
 
 cdef Matrix matrix(
@@ -146,29 +136,34 @@ cdef Matrix matrix(
     """
     if array is None:
         return None
-    cdef Matrix held = Matrix.__new__(Matrix)
-    cdef Py_buffer* buffer = &held.buffer
-    PyObject_GetBuffer(array, buffer, PyBUF_STRIDES | PyBUF_FORMAT | (PyBUF_WRITABLE if writable else 0))
-    cdef bytes expected = b"f" if itemsize == 4 else b"d"
-    if buffer.format != expected:
-        raise TypeError(f"{name}: expected format {expected}, got {buffer.format}")
-    cdef int ndim = buffer.ndim
+    if not cnp.PyArray_Check(array):
+        raise TypeError(f"{name}: expected an array, got {type(array).__name__}")
+    cdef cnp.ndarray held = array
+    cdef int ndim = cnp.PyArray_NDIM(held)
+    cdef Matrix matrix = Matrix.__new__(Matrix)
+    if cnp.PyArray_TYPE(held) != <int>(cnp.NPY_FLOAT if itemsize == 4 else cnp.NPY_DOUBLE):
+        raise TypeError(f"{name}: expected reals of {itemsize} bytes, got dtype {array.dtype}")
+    if not cnp.PyArray_ISBEHAVED_RO(held) or (writable and not cnp.PyArray_ISWRITEABLE(held)):
+        raise ValueError(f"{name}: expected an aligned {'writable ' if writable else ''}array")
     if not (
-        (ndim == 1 and rows == 1 and buffer.shape[0] == columns)
-        or (ndim == 2 and buffer.shape[0] == rows and buffer.shape[1] == columns)
+        (ndim == 1 and rows == 1 and cnp.PyArray_DIM(held, 0) == columns)
+        or (ndim == 2 and cnp.PyArray_DIM(held, 0) == rows and cnp.PyArray_DIM(held, 1) == columns)
     ):
-        raise ValueError(
-            f"{name}: expected shape {(rows, columns)}, got {tuple([buffer.shape[k] for k in range(ndim)])}"
-        )
-    held.ld = max(columns, 1)
+        raise ValueError(f"{name}: expected shape {(rows, columns)}, got {array.shape}")
+    matrix.ld = max(columns, 1)
     if rows > 1 and columns > 0:
-        held.ld = buffer.strides[0] // itemsize
-        if held.ld < columns or buffer.strides[0] % itemsize or (held.ld > columns and not gaps):
+        matrix.ld = cnp.PyArray_STRIDE(held, 0) // itemsize
+        if (
+            matrix.ld < columns
+            or cnp.PyArray_STRIDE(held, 0) % itemsize
+            or (matrix.ld > columns and not gaps)
+        ):
             raise ValueError(f"{name}: expected rows {'in order' if gaps else 'without gaps'}")
-    if columns > 1 and rows > 0 and buffer.strides[ndim - 1] != itemsize:
+    if columns > 1 and rows > 0 and cnp.PyArray_STRIDE(held, ndim - 1) != itemsize:
         raise ValueError(f"{name}: expected adjacent columns")
-    held.data = <char*>buffer.buf
-    return held
+    matrix.array = array
+    matrix.data = <char*>cnp.PyArray_DATA(held)
+    return matrix
 
 
 cdef inline char* data(Matrix held) noexcept:

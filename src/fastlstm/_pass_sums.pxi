@@ -3,8 +3,8 @@
 # of its own; or through BLAS, where the kernels have no vector instructions.
 
 cdef enum:
-    STRIP = 24                 # outputs a tile's rows are taken from at a time: four tiles
-    SUMMED_ROWS = 192          # rows of a chunk
+    OUTPUTS = 12               # of these sums that are not shared between threads: whole tiles
+    SUMMED_ROWS = 256          # rows of a chunk, at most
     INPUT_ROWS = 96            # rows of the input's gradient at a time
 
 cdef struct Sums:
@@ -13,6 +13,12 @@ cdef struct Sums:
     int count
     Py_ssize_t scratch_bytes   # of one thread
     char* scratch
+
+
+cdef inline Py_ssize_t chunk_rows(const Pass* p) noexcept nogil:
+    """Rows of a chunk: all chunks are about equally long."""
+    cdef Py_ssize_t rows = p.offset[p.T]
+    return ceil_div(rows, max(ceil_div(rows, <Py_ssize_t>SUMMED_ROWS), <Py_ssize_t>1))
 
 
 cdef void gather_h_before(const Pass* p, Py_ssize_t first_row, Py_ssize_t last_row, Py_ssize_t* t,
@@ -40,70 +46,52 @@ cdef char* pack_chunk(const Pass* p, Py_ssize_t count, const char* rows, Py_ssiz
     return pack(p.kernels, FL_OUTPUTS, columns, count, rows, 1, ld, panel)
 
 
-cdef void add_strip(const Pass* p, Py_ssize_t count, const char* strip, Py_ssize_t outputs, const char* panel,
-                    Py_ssize_t columns, char* out) noexcept nogil:
-    """out[m][n] += the sum over a chunk's rows of strip[row][m] times the packed [row][n]."""
+cdef void add_product(const Pass* p, Py_ssize_t count, const char* rows, Py_ssize_t ld, Py_ssize_t outputs,
+                      const char* panel, Py_ssize_t columns, char* out) noexcept nogil:
+    """out[m][n] += the sum over a chunk's rows of rows[row][m] times the packed [row][n]."""
     cdef fl_product job
     job.B = outputs
     job.K = count
     job.first = 0
     job.last = columns
-    job.a = strip
+    job.a = rows
     job.a_ld = 1
-    job.a_k = STRIP
+    job.a_k = ld
     job.panel = panel
     job.start = job.out = out
     job.start_ld = job.out_ld = columns
     p.kernels.product(&job)
 
 
-cdef void copy_strip(const Pass* p, Py_ssize_t count, const char* rows, Py_ssize_t ld, Py_ssize_t outputs,
-                     char* strip) noexcept nogil:
-    """Neighbouring outputs of a chunk's rows, close together: rows may lie a power of two apart."""
-    cdef Py_ssize_t row
-    for row in range(count):
-        copy(p, at(p, strip, row * STRIP), at(p, rows, row * ld), outputs)
-
-
 cdef void add_weight_sums(const Pass* p, Py_ssize_t first_gate, Py_ssize_t last_gate, char* scratch) noexcept nogil:
     """The gradients of W_ih, W_hh and the bias for the gates first_gate..last_gate."""
-    cdef Py_ssize_t rows = p.offset[p.T], first = 0, count, gate, outputs, t = 0
-    cdef char* strip = scratch
-    cdef char* h_rows = at(p, strip, SUMMED_ROWS * STRIP)
-    cdef char* x_panel = at(p, h_rows, SUMMED_ROWS * p.P)
+    cdef Py_ssize_t rows = p.offset[p.T], first = 0, count, outputs = last_gate - first_gate, t = 0
+    cdef Py_ssize_t chunk = chunk_rows(p)
+    cdef char* h_rows = scratch
+    cdef char* x_panel = at(p, h_rows, chunk * p.P)
     cdef char* h_panel
+    cdef const char* gates
     while first < rows:
-        count = min(rows - first, <Py_ssize_t>SUMMED_ROWS)
+        count = min(rows - first, chunk)
+        gates = at(p, p.gates, first * p.G + first_gate)
         gather_h_before(p, first, first + count, &t, h_rows)
         h_panel = pack_chunk(p, count, at(p, p.x, first * p.x_ld), p.x_ld, p.I, x_panel)
         pack_chunk(p, count, h_rows, p.P, p.P, h_panel)
-        gate = first_gate
-        while gate < last_gate:
-            outputs = min(last_gate - gate, <Py_ssize_t>STRIP)
-            copy_strip(p, count, at(p, p.gates, first * p.G + gate), p.G, outputs, strip)
-            add_strip(p, count, strip, outputs, x_panel, p.I, at(p, p.dw_ih, gate * p.I))
-            add_strip(p, count, strip, outputs, h_panel, p.P, at(p, p.dw_hh, gate * p.P))
-            gate += outputs
+        add_product(p, count, gates, p.G, outputs, x_panel, p.I, at(p, p.dw_ih, first_gate * p.I))
+        add_product(p, count, gates, p.G, outputs, h_panel, p.P, at(p, p.dw_hh, first_gate * p.P))
         # All rows of the chunk onto one: the distance between two rows of the result is 0.
-        p.kernels.accumulate(count, last_gate - first_gate, at(p, p.gates, first * p.G + first_gate), p.G,
-                             at(p, p.dbias, first_gate), 0)
+        p.kernels.accumulate(count, outputs, gates, p.G, at(p, p.dbias, first_gate), 0)
         first += count
 
 
 cdef void add_projection_sums(const Pass* p, Py_ssize_t first_out, Py_ssize_t last_out, char* scratch) noexcept nogil:
     """The gradient of W_hr for the outputs first_out..last_out."""
-    cdef Py_ssize_t rows = p.offset[p.T], first = 0, count, out, outputs
-    cdef char* strip = scratch
-    cdef char* panel = at(p, strip, SUMMED_ROWS * STRIP)
+    cdef Py_ssize_t rows = p.offset[p.T], first = 0, count, chunk = chunk_rows(p)
     while first < rows:
-        count = min(rows - first, <Py_ssize_t>SUMMED_ROWS)
-        pack_chunk(p, count, at(p, p.m_rows, first * p.H), p.H, p.H, panel)
-        out = first_out
-        while out < last_out:
-            outputs = min(last_out - out, <Py_ssize_t>STRIP)
-            copy_strip(p, count, at(p, p.dh_rows, first * p.P + out), p.P, outputs, strip)
-            add_strip(p, count, strip, outputs, panel, p.H, at(p, p.dw_hr, out * p.H))
-            out += outputs
+        count = min(rows - first, chunk)
+        pack_chunk(p, count, at(p, p.m_rows, first * p.H), p.H, p.H, scratch)
+        add_product(p, count, at(p, p.dh_rows, first * p.P + first_out), p.P, last_out - first_out, scratch,
+                    p.H, at(p, p.dw_hr, first_out * p.H))
         first += count
 
 
@@ -132,9 +120,9 @@ cdef void sums_slice(void* context, int k) noexcept nogil:
     cdef const Pass* p = sums.p
     cdef char* scratch = sums.scratch + k * sums.scratch_bytes
     cdef unsigned long state = fl_flush_denormals()
-    add_weight_sums(p, boundary(p.G, STRIP, k, sums.count), boundary(p.G, STRIP, k + 1, sums.count), scratch)
+    add_weight_sums(p, boundary(p.G, OUTPUTS, k, sums.count), boundary(p.G, OUTPUTS, k + 1, sums.count), scratch)
     if p.w_hr != NULL:
-        add_projection_sums(p, boundary(p.P, STRIP, k, sums.count), boundary(p.P, STRIP, k + 1, sums.count),
+        add_projection_sums(p, boundary(p.P, OUTPUTS, k, sums.count), boundary(p.P, OUTPUTS, k + 1, sums.count),
                             scratch)
     input_gradient(p, boundary(p.offset[p.T], INPUT_ROWS, k, sums.count),
                    boundary(p.offset[p.T], INPUT_ROWS, k + 1, sums.count))
@@ -145,12 +133,12 @@ cdef int add_sums(const Pass* p) noexcept nogil:
     """Share the sums out among the pass's threads; -1 when there is no memory."""
     cdef Sums sums
     cdef char* memory
-    cdef Py_ssize_t chunk = min(p.offset[p.T], <Py_ssize_t>SUMMED_ROWS)
+    cdef Py_ssize_t chunk = chunk_rows(p)
     if p.kernels.plain:
         return add_sums_by_blas(p)
     sums.p = p
     sums.count = max(1, p.threads)
-    sums.scratch_bytes = ((STRIP + p.P) * <Py_ssize_t>SUMMED_ROWS * p.kernels.itemsize
+    sums.scratch_bytes = (p.P * chunk * p.kernels.itemsize
                           + panel_bytes(p.kernels, FL_OUTPUTS, p.I, chunk)
                           + panel_bytes(p.kernels, FL_OUTPUTS, max(p.P, p.H), chunk))
     sums.scratch = aligned_malloc(sums.count * sums.scratch_bytes, &memory)
@@ -165,12 +153,12 @@ cdef int add_sums(const Pass* p) noexcept nogil:
 
 cdef int add_sums_by_blas(const Pass* p) noexcept nogil:
     cdef int itemsize = p.kernels.itemsize
-    cdef Py_ssize_t rows = p.offset[p.T], first = 0, count, t = 0
-    cdef char* h_rows = <char*>malloc(SUMMED_ROWS * p.P * itemsize)
+    cdef Py_ssize_t rows = p.offset[p.T], first = 0, count, t = 0, chunk = chunk_rows(p)
+    cdef char* h_rows = <char*>malloc(chunk * p.P * itemsize)
     if h_rows == NULL:
         return -1
     while first < rows:
-        count = min(rows - first, <Py_ssize_t>SUMMED_ROWS)
+        count = min(rows - first, chunk)
         gather_h_before(p, first, first + count, &t, h_rows)
         add_transposed_product(itemsize, count, p.G, p.P, at(p, p.gates, first * p.G), p.G, h_rows, p.P, p.dw_hh)
         first += count

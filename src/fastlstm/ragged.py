@@ -28,11 +28,13 @@ class Arrangement:
     Attributes
     ----------
     batch : RaggedBatch
+    dense : bool
+        Whether every sequence has T steps.
     """
 
     def __init__(self, T: int, B: int, lengths: NDArray[np.int64] | None = None) -> None:
         self._shape = (T, B)
-        self._dense = lengths is None
+        self.dense = lengths is None
         if lengths is None:
             self.batch = RaggedBatch(np.full(B, T, np.int64))
             return
@@ -46,13 +48,13 @@ class Arrangement:
 
     def rows(self, padded: Array) -> Array:
         """Return padded (T, B, n) as C-contiguous rows (rows, n); a view where that is possible."""
-        if self._dense:
+        if self.dense:
             return np.ascontiguousarray(padded.reshape(self.batch.rows, padded.shape[2]))
         return padded[self._step, self._sequence]
 
     def unpack(self, rows: Array, padded: Array) -> Array:
         """Write rows (rows, n) into padded (T, B, n), zero past each sequence's end; return `padded`."""
-        if self._dense:
+        if self.dense:
             padded[...] = rows.reshape(padded.shape)
         else:
             padded[...] = 0
@@ -61,11 +63,11 @@ class Arrangement:
 
     def sort(self, states: Array) -> Array:
         """Return states (k, B, n) in the order of the rows, as a C-contiguous copy."""
-        return np.array(states if self._dense else states[:, self._order], order="C")
+        return np.array(states if self.dense else states[:, self._order], order="C")
 
     def unsort(self, states: Array) -> Array:
         """Undo `sort`."""
-        if self._dense:
+        if self.dense:
             return states
         out = np.empty_like(states)
         out[:, self._order] = states
@@ -97,8 +99,16 @@ class Padding:
         """Return the caller's shape of `count` states."""
         return (count, size) if self.unbatched else (count, self.B, size)
 
-    def unpack(self, arrangement: Arrangement, rows: Array, dtype: np.dtype[Any]) -> Array:
-        """Return rows in the caller's layout."""
-        out = np.empty(self.shape(rows.shape[1]), dtype)
+    def empty(self, columns: int, dtype: np.dtype[Any]) -> Array:
+        """Return a new array of anything in the caller's layout."""
+        return np.empty(self.shape(columns), dtype)
+
+    def adjacent_rows(self, arrangement: Arrangement, array: Array) -> Array | None:
+        """Return the rows of an array in the caller's layout as a view, None where they lie apart."""
+        if self.batch_first or not arrangement.dense:
+            return None
+        return array.reshape(arrangement.batch.rows, array.shape[-1])
+
+    def unpack(self, arrangement: Arrangement, rows: Array, out: Array) -> None:
+        """Write rows into an array in the caller's layout."""
         arrangement.unpack(rows, self.time_major(out))
-        return out

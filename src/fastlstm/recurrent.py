@@ -15,6 +15,7 @@ from .parameters import Parameterised, Weights
 from .ragged import Arrangement, Padding
 from .streaming import Stream
 from .tape import Kept, Place, Tape, h_and_c
+from .workspace import Workspaces
 
 State = TypeVar("State")
 Rng = np.random.Generator | np.random.BitGenerator | np.random.SeedSequence | int | None
@@ -57,6 +58,7 @@ class Recurrent(Parameterised, Generic[State]):
                 f"dropout: falls between layers, so {dropout} does nothing with num_layers=1", stacklevel=3
             )
         self._rng = np.random.default_rng(rng)
+        self._workspaces = Workspaces()
         bound = 1 / np.sqrt(self.hidden_size)
         self._set_initial(
             {
@@ -191,29 +193,40 @@ class Recurrent(Parameterised, Generic[State]):
         given = as_floats(x, "x")
         padding = self._padding(given)
         arrangement = self._arrangement(padding, lengths)
-        initial = self._initial_states(state, padding)
-        batch = arrangement.batch
         layers = self._layers(self._weights)
-        start = [arrangement.sort(array) for array in initial]
+        start = [arrangement.sort(array) for array in self._states(state, padding, "state")]
         final = [np.empty_like(array) for array in start]
-        kept = Kept(arrangement, layers, start)
+        kept = Kept(arrangement, layers, start, self._workspaces.take()) if training else None
         rows = arrangement.rows(padding.time_major(given)).astype(self.dtype, copy=False)
-        for k, place in enumerate(self._places()):
-            if place.direction == 0:
-                if place.layer:
-                    rows = self._dropped(kept.outputs[-1], kept) if training else kept.outputs[-1]
-                kept.inputs.append(rows)
-                kept.outputs.append(np.empty((batch.rows, self.directions * self.output_size), self.dtype))
-            y = kept.output(place, self.output_size)
-            gates, cells = self._kept_arrays(batch.rows) if training else (None, None)
-            kept.gates.append(gates)
-            kept.cells.append(cells)
-            layers[k].forward(batch, rows, *h_and_c(start, k), y, *h_and_c(final, k), gates, cells)
-        y = padding.unpack(arrangement, kept.outputs[-1], self.dtype)
-        states = [arrangement.unsort(array) for array in final]
-        final_state = self._to_state([self._like_caller(array, padding) for array in states])
-        dtypes = given.dtype, self._state_dtypes(state)
-        return y, final_state, Tape(self, kept, padding, *dtypes) if training else None
+        size, columns = self.output_size, self.directions * self.output_size
+        result = padding.empty(columns, self.dtype)
+        # The last layer may write there itself; but what a tape keeps must not be the caller's to change.
+        result_rows = None if training else padding.adjacent_rows(arrangement, result)
+        for layer in range(self.num_layers):
+            if kept is not None:
+                rows = self._dropped(rows, kept) if layer else rows
+                y = kept.begin_layer(rows, columns)
+            elif layer == self.num_layers - 1 and result_rows is not None:
+                y = result_rows
+            else:
+                y = np.empty((len(rows), columns), self.dtype)
+            for direction in range(self.directions):
+                k = layer * self.directions + direction
+                gates, cells = (None, None) if kept is None else kept.begin_direction(self)
+                part = y[:, direction * size : (direction + 1) * size]
+                layers[k].forward(
+                    arrangement.batch, rows, *h_and_c(start, k), part, *h_and_c(final, k), gates, cells
+                )
+            rows = y
+        if rows is not result_rows:
+            padding.unpack(arrangement, rows, result)
+        final_state = self._to_state(
+            [self._like_caller(arrangement.unsort(array), padding) for array in final]
+        )
+        if kept is None:
+            return result, final_state, None
+        tape: Tape[State] = Tape(self, kept, padding, given.dtype, self._state_dtypes(state))
+        return result, final_state, tape
 
     def _padding(self, x: Array) -> Padding:
         layout = "(B, T, I)" if self.batch_first else "(T, B, I)"
@@ -249,14 +262,6 @@ class Recurrent(Parameterised, Generic[State]):
         dropped: Array = rows * mask
         return dropped
 
-    def _kept_arrays(self, rows: int) -> tuple[Array | None, Array | None]:
-        """Return new (gates, cells) for one direction of one layer; an RNN needs its output only."""
-        if self.cell != "lstm":
-            return None, None
-        return np.empty((rows, 4 * self.hidden_size), self.dtype), np.empty(
-            (rows, self.hidden_size), self.dtype
-        )
-
     # State: a list of one array a name inside, LSTM's tuple or RNN's array outside
 
     def _to_state(self, arrays: list[Array]) -> State:
@@ -284,9 +289,6 @@ class Recurrent(Parameterised, Generic[State]):
             check_shape(array, f"{argument} {name}", padding.state_shape(count, size))
             arrays.append(array.reshape(shape))
         return arrays
-
-    def _initial_states(self, state: State | None, padding: Padding) -> list[Array]:
-        return self._states(state, padding, "state")
 
     def _state_dtypes(self, state: State | None) -> list[np.dtype[Any]]:
         if state is None:

@@ -12,6 +12,7 @@ from ._arrays import Array, as_floats, check_shape
 from ._core import Layer
 from .gradients import Gradients
 from .ragged import Arrangement, Padding
+from .workspace import Workspace
 
 if TYPE_CHECKING:
     from .recurrent import Recurrent
@@ -44,11 +45,29 @@ class Kept:
     arrangement: Arrangement
     layers: list[Layer]
     start: list[Array]
+    workspace: Workspace
     inputs: list[Array] = field(default_factory=list)  # by layer: rows (rows, I)
     outputs: list[Array] = field(default_factory=list)  # by layer: rows (rows, D·P)
     masks: list[Array | None] = field(default_factory=list)  # by layer but the first: on its input
     gates: list[Array | None] = field(default_factory=list)  # by place: (rows, 4·H)
     cells: list[Array | None] = field(default_factory=list)  # by place: (rows, H)
+
+    def begin_layer(self, rows: Array, columns: int) -> Array:
+        """Keep a layer's input rows; return the array for its output."""
+        self.inputs.append(rows)
+        self.outputs.append(self.workspace.empty(len(rows), columns, self.start[0].dtype))
+        return self.outputs[-1]
+
+    def begin_direction(self, model: Recurrent[Any]) -> tuple[Array | None, Array | None]:
+        """Return arrays for a direction's (gates, cells); an RNN needs its output only."""
+        gates = cells = None
+        if model.cell == "lstm":
+            rows, H = len(self.inputs[-1]), model.hidden_size
+            gates = self.workspace.empty(rows, 4 * H, model.dtype)
+            cells = self.workspace.empty(rows, H, model.dtype)
+        self.gates.append(gates)
+        self.cells.append(cells)
+        return gates, cells
 
     def output(self, place: Place, size: int) -> Array:
         """Return a direction's columns of its layer's output."""
@@ -119,8 +138,11 @@ class Tape(Generic[State]):
             model._like_caller(kept.arrangement.unsort(array), padding).astype(dtype, copy=False)
             for array, dtype in zip(d_start, self._state_dtypes, strict=True)
         ]
+        d_input = padding.empty(d_rows.shape[1], self._input_dtype)
+        padding.unpack(kept.arrangement, d_rows, d_input)
+        model._workspaces.give(kept.workspace)
         return Gradients(
-            padding.unpack(kept.arrangement, d_rows, self._input_dtype),
+            d_input,
             model._to_state(states),
             {name: parameters[name] for name in model.parameters},
         )
@@ -130,14 +152,14 @@ class Tape(Generic[State]):
     ) -> Array:
         """Run both directions of a layer; return its input's gradient, turn d_start's into the initial's."""
         model, size, rows = self._model, self._model.output_size, kept.inputs[layer]
-        dx = np.empty_like(rows)
+        dx = kept.workspace.empty(rows.shape[0], rows.shape[1], model.dtype)
         for direction in range(model.directions):
             place, k = Place(layer, direction), layer * model.directions + direction
             weights = [name for name in model.parameters if name in map(place.name, SHORT_NAMES)]
             gradients = {name: np.zeros_like(model.parameters[name]) for name in weights}
             gates = kept.gates[k]
             if gates is None:
-                gates = np.empty((len(rows), model.hidden_size), model.dtype)
+                gates = kept.workspace.empty(len(rows), model.hidden_size, model.dtype)
             bias = gradients.get(place.name("bias_ih"))
             if bias is None:
                 bias = np.zeros(gates.shape[1], model.dtype)
