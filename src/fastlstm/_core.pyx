@@ -15,6 +15,7 @@ from libc.string cimport memcpy, memset
 from ._blas cimport add_transposed_product, row_product
 from ._kernels cimport (
     FL_GATES,
+    FL_MOST_MEETING,
     FL_OUTPUTS,
     FL_VECTORS,
     fl_available,

@@ -88,12 +88,13 @@ cdef extern from "kernels/kernels.h" nogil:
     void fl_restore(unsigned long state)
 
 cdef extern from "kernels/workers.h" nogil:
+    const int FL_MOST_MEETING
     ctypedef struct fl_barrier:
         pass
 
     int fl_workers_take(int wanted)
     void fl_workers_give(int taken)
     void fl_workers_run(int count, void (*task)(void* context, int k) noexcept nogil, void* context)
-    void fl_barrier_wait(fl_barrier* barrier, int count)
+    void fl_barrier_wait(fl_barrier* barrier, int k, int count)
     int fl_workers_started()
     int fl_workers_supported()

@@ -135,10 +135,10 @@ cdef inline Py_ssize_t panel_column(const Pass* p, Py_ssize_t unit) noexcept nog
     return ceil_div(unit, in_block) * FL_VECTORS * p.kernels.lanes
 
 
-cdef inline void meet(Pass* p) noexcept nogil:
+cdef inline void meet(Pass* p, const Slice* s) noexcept nogil:
     """Wait for the other slices where they work on the same sequences."""
     if p.by_units:
-        fl_barrier_wait(&p.barrier, p.count)
+        fl_barrier_wait(&p.barrier, <int>(s - p.slices), p.count)
 
 
 # Rows --------------------------------------------------------------------------------------------------

@@ -41,7 +41,7 @@ cdef void unproject_h(Pass* p, const Slice* s, Py_ssize_t row, Py_ssize_t count,
     for b in range(count):
         copy(p, at(p, p.dh_rows, (row + b) * p.P + s.out), at(p, p.dh, (s.first + b) * p.P + s.out),
              s.out_end - s.out)
-    meet(p)
+    meet(p, s)
     job.B = count
     job.K = p.P
     job.first = s.unit
@@ -95,7 +95,7 @@ cdef void backward_step(Pass* p, const Slice* s, Py_ssize_t t) noexcept nogil:
         else:
             rnn_rows_backward(p, s, &parts[k], dcell)
         dcell = at(p, dcell, parts[k].count * p.H)
-    meet(p)
+    meet(p, s)
     dh_before(p, s, row, count)
 
 

@@ -22,7 +22,8 @@ cdef double shortest(const Pass* p, int threads, Py_ssize_t granule, bint* by_un
     cdef double rows = p.offset[p.T] / <double>max(p.T, 1)
     cdef double by_rows, by_unit, elsewhere = cycles_of_projection(p)
     cdef Py_ssize_t granules = ceil_div(p.H, granule)
-    cdef double share = ceil_div(granules, min(<Py_ssize_t>threads, granules)) / <double>granules
+    cdef Py_ssize_t meeting = min(min(<Py_ssize_t>threads, granules), <Py_ssize_t>FL_MOST_MEETING)
+    cdef double share = ceil_div(granules, meeting) / <double>granules
     cdef double slice_rows = ceil(rows / min(<double>threads, rows))
     by_rows = cycles_of_steps(p, slice_rows, 1) + elsewhere * slice_rows / rows
     by_unit = cycles_of_steps(p, rows, share) + elsewhere * share + p.T * <double>CYCLES_PER_MEETING
@@ -82,7 +83,7 @@ cdef void cut_units(Pass* p, int count, Py_ssize_t granule) noexcept nogil:
     """Slices of about equally many units, each on whole blocks of the panels."""
     cdef Py_ssize_t in_block = units_in_block(p.kernels, FL_OUTPUTS)
     cdef int k
-    p.count = <int>min(<Py_ssize_t>count, ceil_div(p.H, granule))
+    p.count = <int>min(min(<Py_ssize_t>count, ceil_div(p.H, granule)), <Py_ssize_t>FL_MOST_MEETING)
     for k in range(p.count):
         p.slices[k].first = 0
         p.slices[k].last = p.B

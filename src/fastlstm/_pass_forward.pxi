@@ -119,9 +119,9 @@ cdef void forward_step(Pass* p, const Slice* s, Py_ssize_t t, char* projected, c
             rnn_rows(p, s, &parts[k], at(p, projected, done * panel_width(p)))
         done += parts[k].count
     if p.panel_hr != NULL:
-        meet(p)
+        meet(p, s)
         project_h(p, s, p.offset[t] + s.first, done, m)
-    meet(p)
+    meet(p, s)
 
 
 cdef void forward_slice(void* context, int number) noexcept nogil:

@@ -22,14 +22,14 @@ static void meet_often(void *context, int k)
     work *w = context;
     for (int meeting = 0; meeting < MEETINGS; meeting++) {
         w->ran[k]++;
-        fl_barrier_wait(&w->barrier, w->count);
+        fl_barrier_wait(&w->barrier, k, w->count);
         for (int other = 0; other < w->count; other++)
             if (w->ran[other] != w->ran[k]) {
                 fprintf(stderr, "task %d ran %d times, task %d %d times\n", other, w->ran[other], k,
                         w->ran[k]);
                 exit(1);
             }
-        fl_barrier_wait(&w->barrier, w->count);
+        fl_barrier_wait(&w->barrier, k, w->count);
     }
 }
 

@@ -16,7 +16,7 @@ void fl_workers_run(int count, void (*task)(void *, int), void *context)
     for (int k = 0; k < count; k++)
         task(context, k);
 }
-void fl_barrier_wait(fl_barrier *barrier, int count) { (void)barrier, (void)count; }
+void fl_barrier_wait(fl_barrier *barrier, int k, int count) { (void)barrier, (void)k, (void)count; }
 int fl_workers_started(void) { return 0; }
 int fl_workers_supported(void) { return 0; }
 
@@ -191,16 +191,13 @@ void fl_workers_run(int count, void (*task)(void *, int), void *context)
         look_again(&looks);
 }
 
-void fl_barrier_wait(fl_barrier *barrier, int count)
+void fl_barrier_wait(fl_barrier *barrier, int k, int count)
 {
-    const unsigned round = atomic_load_explicit(&barrier->rounds, memory_order_acquire);
-    if (atomic_fetch_add_explicit(&barrier->waiting, 1, memory_order_acq_rel) + 1 == count) {
-        atomic_store_explicit(&barrier->waiting, 0, memory_order_relaxed);
-        atomic_store_explicit(&barrier->rounds, round + 1, memory_order_release);
-        return;
-    }
-    for (int looks = 0; atomic_load_explicit(&barrier->rounds, memory_order_acquire) == round;)
-        look_again(&looks);
+    const unsigned round = atomic_load_explicit(&barrier->task[k].rounds, memory_order_relaxed) + 1;
+    atomic_store_explicit(&barrier->task[k].rounds, round, memory_order_release);
+    for (int other = 0, looks = 0; other < count; other++)
+        while ((int)(atomic_load_explicit(&barrier->task[other].rounds, memory_order_acquire) - round) < 0)
+            look_again(&looks);
 }
 
 int fl_workers_started(void) { return pool.started; }

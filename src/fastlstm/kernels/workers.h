@@ -17,12 +17,16 @@ void fl_workers_give(int taken);
  * when all have ended. `count` is at most what was taken. The same k is the same thread each time. */
 void fl_workers_run(int count, void (*task)(void *context, int k), void *context);
 
-/* Where the tasks of one run meet: zero-filled to begin with; nobody leaves before all `count` have come. */
+/* Where up to FL_MOST_MEETING tasks of one run meet: zero-filled to begin with; nobody leaves before all
+ * `count` have come. Each task writes to a line of memory of its own, which costs the others one look. */
+#define FL_MOST_MEETING 16
 typedef struct {
-    _Atomic int waiting;
-    _Atomic unsigned rounds;
+    struct {
+        _Atomic unsigned rounds;
+        char apart[124]; /* never two in one line, however the whole is aligned */
+    } task[FL_MOST_MEETING];
 } fl_barrier;
-void fl_barrier_wait(fl_barrier *barrier, int count);
+void fl_barrier_wait(fl_barrier *barrier, int k, int count);
 
 /* How many threads the pool has started in this process. */
 int fl_workers_started(void);
