@@ -58,7 +58,7 @@ cdef enum:
     # Cycles: of one unit's gate update by the vector's width, of a barrier, and of a pass that another
     # thread is worth waking for.
     CYCLES_PER_UPDATE = 60
-    CYCLES_PER_MEETING = 800
+    CYCLES_PER_MEETING = 1200
     CYCLES_WORTH_WAKING = 60000
 
 

@@ -112,6 +112,7 @@ cdef struct Pass:
     int threads                # taken from the pool
     int count                  # slices
     bint by_units
+    Slice alone                # where there is only one
     Slice* slices
     fl_barrier barrier
 

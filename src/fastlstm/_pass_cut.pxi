@@ -3,30 +3,32 @@
 # The costs are cycles, counted roughly: what matters is which way is shorter, and whether another thread is
 # worth waking. A vector of weights feeds two multiply-adds a cycle, once it has come from where it lies.
 
-cdef double cycles_of_steps(const Pass* p, double rows, double share) noexcept nogil:
-    """One thread's cycles for all steps of `rows` rows each, by a share of the units."""
-    cdef double weights = share * p.G * p.P
+cdef double cycles_a_weight(const Pass* p, double rows, double weights) noexcept nogil:
+    """Cycles for each vector of weights by `rows` rows, when so many weights are gone over in turn."""
     cdef double level = weights * p.kernels.itemsize
     cdef double fetch = 0.6 if level <= FIRST_LEVEL else 1.5 if level <= SECOND_LEVEL else 6
-    cdef double update = CYCLES_PER_UPDATE * rows * share * p.H
-    return p.T * (weights * max(rows / 2, fetch) + update) / p.kernels.lanes
+    return max(rows / 2, fetch)
 
 
-cdef double cycles_of_projection(const Pass* p) noexcept nogil:
-    """One thread's cycles for x of all rows."""
-    return <double>p.offset[p.T] * p.G * p.I / (2 * p.kernels.lanes)
+cdef double cycles_of_share(const Pass* p, double rows, double share) noexcept nogil:
+    """One thread's cycles for a share of the units in all steps, of `rows` rows each."""
+    cdef double w_ih = share * p.G * p.I, w_hh = share * p.G * p.P
+    # A single step goes over all weights once; in a sequence W_ih waits until all steps have W_hh.
+    cdef double resident = w_hh + w_ih if p.T == 1 else w_hh
+    cdef double steps = p.T * (w_hh * cycles_a_weight(p, rows, resident)
+                               + CYCLES_PER_UPDATE * rows * share * p.H)
+    return (steps + w_ih * cycles_a_weight(p, p.T * rows, resident)) / p.kernels.lanes
 
 
 cdef double shortest(const Pass* p, int threads, Py_ssize_t granule, bint* by_units) noexcept nogil:
     """The cycles of the better of both ways to use so many threads, and which it is."""
     cdef double rows = p.offset[p.T] / <double>max(p.T, 1)
-    cdef double by_rows, by_unit, elsewhere = cycles_of_projection(p)
+    cdef double by_rows, by_unit
     cdef Py_ssize_t granules = ceil_div(p.H, granule)
     cdef Py_ssize_t meeting = min(min(<Py_ssize_t>threads, granules), <Py_ssize_t>FL_MOST_MEETING)
     cdef double share = ceil_div(granules, meeting) / <double>granules
-    cdef double slice_rows = ceil(rows / min(<double>threads, rows))
-    by_rows = cycles_of_steps(p, slice_rows, 1) + elsewhere * slice_rows / rows
-    by_unit = cycles_of_steps(p, rows, share) + elsewhere * share + p.T * <double>CYCLES_PER_MEETING
+    by_rows = cycles_of_share(p, ceil(rows / min(<double>threads, rows)), 1)
+    by_unit = cycles_of_share(p, rows, share) + p.T * <double>CYCLES_PER_MEETING
     by_units[0] = by_unit < by_rows
     return min(by_rows, by_unit)
 
@@ -98,7 +100,7 @@ cdef int run(Pass* p, task_t task, scratch_t scratch, Py_ssize_t granule) noexce
     cdef Py_ssize_t needed = 0, k
     cdef char* memory
     cdef char* start
-    p.slices = <Slice*>malloc(max(1, p.threads) * sizeof(Slice))
+    p.slices = &p.alone if p.threads <= 1 else <Slice*>malloc(p.threads * sizeof(Slice))
     if p.slices == NULL:
         return -1
     p.by_units = False
@@ -119,5 +121,6 @@ cdef int run(Pass* p, task_t task, scratch_t scratch, Py_ssize_t granule) noexce
             p.slices[k].scratch = start if p.by_units else start + k * needed
         fl_workers_run(p.count, task, p)
     free(memory)
-    free(p.slices)
+    if p.slices != &p.alone:
+        free(p.slices)
     return 0 if start != NULL else -1
