@@ -3,9 +3,11 @@
 # of its own; or through BLAS, where the kernels have no vector instructions.
 
 cdef enum:
-    OUTPUTS = 12               # of these sums that are not shared between threads: whole tiles
+    OUTPUTS = 12               # threads share these sums in multiples of so many: whole tiles
     SUMMED_ROWS = 256          # rows of a chunk, at most
-    INPUT_ROWS = 96            # rows of the input's gradient at a time
+    STRIP = 48                 # outputs whose numbers are copied together at a time
+    FAR_APART = 4096           # bytes between rows from which on that pays
+    INPUT_BYTES = 1 << 19      # of gates that the input's gradient is made from at a time
 
 cdef struct Sums:
     # What the threads of these sums share.
@@ -41,44 +43,62 @@ cdef void gather_h_before(const Pass* p, Py_ssize_t first_row, Py_ssize_t last_r
 
 # With the kernels ---------------------------------------------------------------------------------------
 
-cdef char* pack_chunk(const Pass* p, Py_ssize_t count, const char* rows, Py_ssize_t ld, Py_ssize_t columns,
+cdef void pack_chunk(const Pass* p, Py_ssize_t count, const char* rows, Py_ssize_t ld, Py_ssize_t columns,
                       char* panel) noexcept nogil:
-    return pack(p.kernels, FL_OUTPUTS, columns, count, rows, 1, ld, panel)
+    pack(p.kernels, FL_OUTPUTS, columns, count, rows, 1, ld, panel)
 
 
-cdef void add_product(const Pass* p, Py_ssize_t count, const char* rows, Py_ssize_t ld, Py_ssize_t outputs,
-                      const char* panel, Py_ssize_t columns, char* out) noexcept nogil:
-    """out[m][n] += the sum over a chunk's rows of rows[row][m] times the packed [row][n]."""
+cdef void copy_strip(const Pass* p, Py_ssize_t count, const char* rows, Py_ssize_t ld, Py_ssize_t outputs,
+                     char* strip) noexcept nogil:
+    cdef Py_ssize_t row
+    for row in range(count):
+        copy(p, at(p, strip, row * STRIP), at(p, rows, row * ld), outputs)
+
+
+cdef void add_products(const Pass* p, Py_ssize_t count, const char* rows, Py_ssize_t ld, Py_ssize_t outputs,
+                       const char* panel, Py_ssize_t columns, char* out, char* strip) noexcept nogil:
+    """out[m][n] += the sum over a chunk's rows of rows[row][m] times the packed [row][n].
+
+    Rows that lie a page apart would each need a page's address and share few lines of the first cache
+    level: their numbers are copied together, some outputs at a time.
+    """
+    cdef bint far = ld * p.kernels.itemsize >= FAR_APART
+    cdef Py_ssize_t m = 0
     cdef fl_product job
-    job.B = outputs
     job.K = count
     job.first = 0
     job.last = columns
-    job.a = rows
     job.a_ld = 1
-    job.a_k = ld
+    job.a_k = STRIP if far else ld
     job.panel = panel
-    job.start = job.out = out
     job.start_ld = job.out_ld = columns
-    p.kernels.product(&job)
+    while m < outputs:
+        job.B = min(outputs - m, <Py_ssize_t>STRIP) if far else outputs
+        job.a = rows
+        if far:
+            copy_strip(p, count, at(p, rows, m), ld, job.B, strip)
+            job.a = strip
+        job.start = job.out = at(p, out, m * columns)
+        p.kernels.product(&job)
+        m += job.B
 
 
 cdef void add_weight_sums(const Pass* p, Py_ssize_t first_gate, Py_ssize_t last_gate, char* scratch) noexcept nogil:
     """The gradients of W_ih, W_hh and the bias for the gates first_gate..last_gate."""
     cdef Py_ssize_t rows = p.offset[p.T], first = 0, count, outputs = last_gate - first_gate, t = 0
     cdef Py_ssize_t chunk = chunk_rows(p)
-    cdef char* h_rows = scratch
-    cdef char* x_panel = at(p, h_rows, chunk * p.P)
-    cdef char* h_panel
+    cdef char* strip = scratch
+    cdef char* h_rows = at(p, strip, chunk * STRIP)
+    cdef char* panel = at(p, h_rows, chunk * p.P)
     cdef const char* gates
     while first < rows:
         count = min(rows - first, chunk)
         gates = at(p, p.gates, first * p.G + first_gate)
+        pack_chunk(p, count, at(p, p.x, first * p.x_ld), p.x_ld, p.I, panel)
+        add_products(p, count, gates, p.G, outputs, panel, p.I, at(p, p.dw_ih, first_gate * p.I), strip)
         gather_h_before(p, first, first + count, &t, h_rows)
-        h_panel = pack_chunk(p, count, at(p, p.x, first * p.x_ld), p.x_ld, p.I, x_panel)
-        pack_chunk(p, count, h_rows, p.P, p.P, h_panel)
-        add_product(p, count, gates, p.G, outputs, x_panel, p.I, at(p, p.dw_ih, first_gate * p.I))
-        add_product(p, count, gates, p.G, outputs, h_panel, p.P, at(p, p.dw_hh, first_gate * p.P))
+        pack_chunk(p, count, h_rows, p.P, p.P, panel)
+        add_products(p, count, gates, p.G, outputs, panel, p.P, at(p, p.dw_hh, first_gate * p.P), strip)
         # All rows of the chunk onto one: the distance between two rows of the result is 0.
         p.kernels.accumulate(count, outputs, gates, p.G, at(p, p.dbias, first_gate), 0)
         first += count
@@ -87,18 +107,19 @@ cdef void add_weight_sums(const Pass* p, Py_ssize_t first_gate, Py_ssize_t last_
 cdef void add_projection_sums(const Pass* p, Py_ssize_t first_out, Py_ssize_t last_out, char* scratch) noexcept nogil:
     """The gradient of W_hr for the outputs first_out..last_out."""
     cdef Py_ssize_t rows = p.offset[p.T], first = 0, count, chunk = chunk_rows(p)
+    cdef char* panel = at(p, scratch, chunk * STRIP)
     while first < rows:
         count = min(rows - first, chunk)
-        pack_chunk(p, count, at(p, p.m_rows, first * p.H), p.H, p.H, scratch)
-        add_product(p, count, at(p, p.dh_rows, first * p.P + first_out), p.P, last_out - first_out, scratch,
-                    p.H, at(p, p.dw_hr, first_out * p.H))
+        pack_chunk(p, count, at(p, p.m_rows, first * p.H), p.H, p.H, panel)
+        add_products(p, count, at(p, p.dh_rows, first * p.P + first_out), p.P, last_out - first_out, panel,
+                     p.H, at(p, p.dw_hr, first_out * p.H), scratch)
         first += count
 
 
 cdef void input_gradient(const Pass* p, Py_ssize_t first_row, Py_ssize_t last_row) noexcept nogil:
     """dx of some rows, from their gates' gradients."""
     cdef fl_product job
-    cdef Py_ssize_t row = first_row
+    cdef Py_ssize_t row = first_row, most = max(INPUT_BYTES // (p.G * p.kernels.itemsize) // OUTPUTS, 2) * OUTPUTS
     job.K = p.G
     job.first = 0
     job.last = p.I
@@ -107,7 +128,7 @@ cdef void input_gradient(const Pass* p, Py_ssize_t first_row, Py_ssize_t last_ro
     job.panel = p.panel_ih_t
     job.start_ld = job.out_ld = p.dx_ld
     while row < last_row:
-        job.B = min(last_row - row, <Py_ssize_t>INPUT_ROWS)
+        job.B = min(last_row - row, most)
         job.a = at(p, p.gates, row * p.G)
         job.out = at(p, p.dx, row * p.dx_ld)
         job.start = job.out if p.add_dx else NULL
@@ -124,8 +145,8 @@ cdef void sums_slice(void* context, int k) noexcept nogil:
     if p.w_hr != NULL:
         add_projection_sums(p, boundary(p.P, OUTPUTS, k, sums.count), boundary(p.P, OUTPUTS, k + 1, sums.count),
                             scratch)
-    input_gradient(p, boundary(p.offset[p.T], INPUT_ROWS, k, sums.count),
-                   boundary(p.offset[p.T], INPUT_ROWS, k + 1, sums.count))
+    input_gradient(p, boundary(p.offset[p.T], OUTPUTS, k, sums.count),
+                   boundary(p.offset[p.T], OUTPUTS, k + 1, sums.count))
     fl_restore(state)
 
 
@@ -138,9 +159,8 @@ cdef int add_sums(const Pass* p) noexcept nogil:
         return add_sums_by_blas(p)
     sums.p = p
     sums.count = max(1, p.threads)
-    sums.scratch_bytes = (p.P * chunk * p.kernels.itemsize
-                          + panel_bytes(p.kernels, FL_OUTPUTS, p.I, chunk)
-                          + panel_bytes(p.kernels, FL_OUTPUTS, max(p.P, p.H), chunk))
+    sums.scratch_bytes = ((STRIP + p.P) * chunk * p.kernels.itemsize
+                          + panel_bytes(p.kernels, FL_OUTPUTS, max(p.I, max(p.P, p.H)), chunk))
     sums.scratch = aligned_malloc(sums.count * sums.scratch_bytes, &memory)
     if sums.scratch == NULL:
         return -1
