@@ -42,3 +42,32 @@ def test_streams_of_one_model_are_apart():
         expected = alone.step(np.full(2, k / 4))
         assert np.array_equal(a.step(np.full(2, k / 4)), expected)
         b.step(np.full(2, -1.0))
+
+
+@pytest.mark.parametrize("threads_used", [1, 2])
+@pytest.mark.parametrize("H", [8, 320])
+def test_input_as_it_comes(threads, threads_used, H):
+    """Strided, of another dtype, unaligned, or the very memory that the result goes to."""
+    fastlstm.set_num_threads(threads_used)
+    model = fastlstm.LSTM(H, H, rng=0)
+    x = np.random.default_rng(0).standard_normal(H).astype(np.float32)
+    expected = model.stream().step(x)
+    unaligned = np.zeros(4 * H + 1, np.uint8)[1:].view(np.float32)
+    unaligned[:] = x
+    strided = np.zeros(2 * H, np.float32)[::2]
+    strided[:] = x
+    for given in (strided, x.astype(np.float64), unaligned, x[None][0]):
+        assert np.array_equal(model.stream().step(given), expected)
+    buffer = x.copy()
+    model.stream().step(buffer, out=buffer)
+    assert np.array_equal(buffer, expected)
+
+
+def test_weights_may_change_on_the_way():
+    model = fastlstm.LSTM(3, 4, rng=0)
+    stream = model.stream()
+    stream.step(np.ones(3))
+    state = stream.state
+    model.load_state_dict(fastlstm.LSTM(3, 4, rng=1).state_dict())
+    expected, _ = model(np.ones((1, 3)), state)
+    assert np.array_equal(stream.step(np.ones(3)), expected[0])

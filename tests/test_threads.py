@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import fastlstm
-from fastlstm import _core
+from fastlstm import _core, config
 
 pytestmark = pytest.mark.skipif(not _core.threads_supported(), reason="this build has no threads")
 
@@ -57,7 +57,17 @@ print(before, after_small, _core.threads_started())
 def test_environment_sets_the_number():
     code = "import fastlstm; print(fastlstm.get_num_threads())"
     assert python(code, FASTLSTM_NUM_THREADS="3") == "3"
-    assert python(code, FASTLSTM_NUM_THREADS="") == str(len(os.sched_getaffinity(0)))
+    assert python(code, FASTLSTM_NUM_THREADS="") == str(config._cores())
+
+
+@pytest.mark.parametrize(
+    ("quota", "cores"), [("max 100000\n", 4), ("150000 100000\n", 2), ("10000 100000\n", 1)]
+)
+def test_containers_quota(monkeypatch, tmp_path, quota, cores):
+    monkeypatch.setattr(config, "CPU_MAX", tmp_path / "cpu.max")
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2, 3}, raising=False)
+    config.CPU_MAX.write_text(quota)
+    assert config._cores() == cores
 
 
 @pytest.mark.parametrize(

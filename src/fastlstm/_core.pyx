@@ -4,7 +4,7 @@
 without the GIL. _pass.pxi tells how a pass runs."""
 
 import os
-from array import array
+from array import array as native_array
 
 cimport numpy as cnp
 from libc.math cimport ceil
@@ -411,7 +411,7 @@ cdef class Stepper:
         cdef Matrix h_k, c_k, y_k, x_k = None
         self.typenum = cnp.NPY_FLOAT if itemsize == 4 else cnp.NPY_DOUBLE
         self.B, self.I, self.count = B, layer.input_size, len(layers)
-        self.batch = RaggedBatch(array("q", [1] * B))
+        self.batch = RaggedBatch(native_array("q", [1] * B))
         self.held = []
         self.passes = <Pass*>malloc(self.count * sizeof(Pass))
         if self.passes == NULL:
@@ -420,7 +420,9 @@ cdef class Stepper:
             layer = layers[k]
             h_k = matrix(h[k], "h", B, layer.output_size, itemsize, True)
             c_k = None if c is None else matrix(c[k], "c", B, layer.hidden_size, itemsize, True)
-            y_k = None if k + 1 == self.count else matrix(between[k], "between", B, layer.output_size, itemsize, True)
+            y_k = None
+            if k + 1 < self.count:
+                y_k = matrix(between[k], "between", B, layer.output_size, itemsize, True)
             self.passes[k] = begin(layer, self.batch, x_k, h_k, c_k, y_k, None, None)
             self.passes[k].h_n, self.passes[k].c_n = h_k.data, data(c_k)
             self.held.append((layer, h_k, c_k, y_k))

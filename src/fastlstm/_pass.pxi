@@ -30,7 +30,9 @@ cdef inline Py_ssize_t units_in_block(const fl_kernels* kernels, fl_grouping gro
     return kernels.lanes * FL_VECTORS // grouping
 
 
-cdef inline Py_ssize_t blocks_of(const fl_kernels* kernels, fl_grouping grouping, Py_ssize_t M) noexcept nogil:
+cdef inline Py_ssize_t blocks_of(
+    const fl_kernels* kernels, fl_grouping grouping, Py_ssize_t M
+) noexcept nogil:
     """How many panel blocks hold M outputs."""
     return ceil_div(M // grouping, units_in_block(kernels, grouping))
 

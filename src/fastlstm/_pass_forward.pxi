@@ -14,7 +14,8 @@ cdef inline Py_ssize_t forward_scratch(const Pass* p, Py_ssize_t sequences) noex
     return elements * p.kernels.itemsize
 
 
-cdef inline Py_ssize_t projected_row(const Pass* p, const Slice* s, Py_ssize_t low, Py_ssize_t t) noexcept nogil:
+cdef inline Py_ssize_t projected_row(const Pass* p, const Slice* s, Py_ssize_t low,
+                                     Py_ssize_t t) noexcept nogil:
     """Where step t starts among the projected rows of the steps from `low`: as in x for a slice that
     has all sequences, so that they are one product; at an even pitch otherwise."""
     if s.first == 0 and s.last == p.B:
@@ -22,7 +23,8 @@ cdef inline Py_ssize_t projected_row(const Pass* p, const Slice* s, Py_ssize_t l
     return (t - low) * (s.last - s.first)
 
 
-cdef void project_rows(const Pass* p, const Slice* s, Py_ssize_t row, Py_ssize_t count, char* out) noexcept nogil:
+cdef void project_rows(const Pass* p, const Slice* s, Py_ssize_t row, Py_ssize_t count,
+                       char* out) noexcept nogil:
     """The first part of some rows' chains: the bias, and x."""
     cdef fl_product job
     job.B = count
@@ -90,7 +92,8 @@ cdef void rnn_rows(const Pass* p, const Slice* s, const Rows* rows, char* projec
     p.kernels.rnn_step(&step)
 
 
-cdef void project_h(const Pass* p, const Slice* s, Py_ssize_t row, Py_ssize_t count, const char* m) noexcept nogil:
+cdef void project_h(const Pass* p, const Slice* s, Py_ssize_t row, Py_ssize_t count,
+                    const char* m) noexcept nogil:
     """y of some rows of a step, from o.tanh(c)."""
     cdef fl_product job
     job.B = count

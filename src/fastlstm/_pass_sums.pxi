@@ -44,7 +44,7 @@ cdef void gather_h_before(const Pass* p, Py_ssize_t first_row, Py_ssize_t last_r
 # With the kernels ---------------------------------------------------------------------------------------
 
 cdef void pack_chunk(const Pass* p, Py_ssize_t count, const char* rows, Py_ssize_t ld, Py_ssize_t columns,
-                      char* panel) noexcept nogil:
+                     char* panel) noexcept nogil:
     pack(p.kernels, FL_OUTPUTS, columns, count, rows, 1, ld, panel)
 
 
@@ -83,7 +83,8 @@ cdef void add_products(const Pass* p, Py_ssize_t count, const char* rows, Py_ssi
         m += job.B
 
 
-cdef void add_weight_sums(const Pass* p, Py_ssize_t first_gate, Py_ssize_t last_gate, char* scratch) noexcept nogil:
+cdef void add_weight_sums(const Pass* p, Py_ssize_t first_gate, Py_ssize_t last_gate,
+                          char* scratch) noexcept nogil:
     """The gradients of W_ih, W_hh and the bias for the gates first_gate..last_gate."""
     cdef Py_ssize_t rows = p.offset[p.T], first = 0, count, outputs = last_gate - first_gate, t = 0
     cdef Py_ssize_t chunk = chunk_rows(p)
@@ -104,7 +105,8 @@ cdef void add_weight_sums(const Pass* p, Py_ssize_t first_gate, Py_ssize_t last_
         first += count
 
 
-cdef void add_projection_sums(const Pass* p, Py_ssize_t first_out, Py_ssize_t last_out, char* scratch) noexcept nogil:
+cdef void add_projection_sums(const Pass* p, Py_ssize_t first_out, Py_ssize_t last_out,
+                              char* scratch) noexcept nogil:
     """The gradient of W_hr for the outputs first_out..last_out."""
     cdef Py_ssize_t rows = p.offset[p.T], first = 0, count, chunk = chunk_rows(p)
     cdef char* panel = at(p, scratch, chunk * STRIP)
@@ -119,7 +121,8 @@ cdef void add_projection_sums(const Pass* p, Py_ssize_t first_out, Py_ssize_t la
 cdef void input_gradient(const Pass* p, Py_ssize_t first_row, Py_ssize_t last_row) noexcept nogil:
     """dx of some rows, from their gates' gradients."""
     cdef fl_product job
-    cdef Py_ssize_t row = first_row, most = max(INPUT_BYTES // (p.G * p.kernels.itemsize) // OUTPUTS, 2) * OUTPUTS
+    cdef Py_ssize_t row = first_row, fitting = INPUT_BYTES // (p.G * p.kernels.itemsize)
+    cdef Py_ssize_t most = max(fitting // OUTPUTS, <Py_ssize_t>2) * OUTPUTS
     job.K = p.G
     job.first = 0
     job.last = p.I
@@ -136,17 +139,21 @@ cdef void input_gradient(const Pass* p, Py_ssize_t first_row, Py_ssize_t last_ro
         row += job.B
 
 
+cdef inline Py_ssize_t share(const Sums* sums, Py_ssize_t size, int k) noexcept nogil:
+    """Where the k-th thread's share of `size` outputs begins."""
+    return boundary(size, OUTPUTS, k, sums.count)
+
+
 cdef void sums_slice(void* context, int k) noexcept nogil:
     cdef Sums* sums = <Sums*>context
     cdef const Pass* p = sums.p
     cdef char* scratch = sums.scratch + k * sums.scratch_bytes
     cdef unsigned long state = fl_flush_denormals()
-    add_weight_sums(p, boundary(p.G, OUTPUTS, k, sums.count), boundary(p.G, OUTPUTS, k + 1, sums.count), scratch)
+    cdef Py_ssize_t rows = p.offset[p.T]
+    add_weight_sums(p, share(sums, p.G, k), share(sums, p.G, k + 1), scratch)
     if p.w_hr != NULL:
-        add_projection_sums(p, boundary(p.P, OUTPUTS, k, sums.count), boundary(p.P, OUTPUTS, k + 1, sums.count),
-                            scratch)
-    input_gradient(p, boundary(p.offset[p.T], OUTPUTS, k, sums.count),
-                   boundary(p.offset[p.T], OUTPUTS, k + 1, sums.count))
+        add_projection_sums(p, share(sums, p.P, k), share(sums, p.P, k + 1), scratch)
+    input_gradient(p, share(sums, rows, k), share(sums, rows, k + 1))
     fl_restore(state)
 
 
@@ -180,7 +187,8 @@ cdef int add_sums_by_blas(const Pass* p) noexcept nogil:
     while first < rows:
         count = min(rows - first, chunk)
         gather_h_before(p, first, first + count, &t, h_rows)
-        add_transposed_product(itemsize, count, p.G, p.P, at(p, p.gates, first * p.G), p.G, h_rows, p.P, p.dw_hh)
+        add_transposed_product(itemsize, count, p.G, p.P, at(p, p.gates, first * p.G), p.G, h_rows, p.P,
+                               p.dw_hh)
         first += count
     free(h_rows)
     p.kernels.accumulate(rows, p.G, p.gates, p.G, p.dbias, 0)

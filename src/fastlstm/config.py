@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
+from pathlib import Path
 from typing import Any, Literal, overload
 
 import scipy
@@ -10,12 +12,15 @@ import scipy
 from . import _core
 from ._arrays import as_size
 
+CPU_MAX = Path("/sys/fs/cgroup/cpu.max")
+"""Where Linux tells a container what share of the cores' time it may use."""
+
 
 def _cores() -> int:
-    """Return how many cores this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    """Return how many cores this process may run on, and has the time of."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota, _, period = CPU_MAX.read_text().partition(" ") if CPU_MAX.is_file() else ("max", "", "")
+    return cores if quota == "max" else max(1, min(cores, math.ceil(int(quota) / int(period))))
 
 
 def _default_num_threads() -> int:
@@ -32,8 +37,8 @@ def set_num_threads(n: int) -> None:
     """Let each pass use up to `n` threads, the calling one included.
 
     Results do not depend on it. At the start it is `FASTLSTM_NUM_THREADS`, or the number of cores that
-    the process may run on. The products that SciPy's BLAS does in the backward pass have threads of
-    their own, which `threadpoolctl` sets.
+    the process may run on, or that its container's quota pays for. Only where `show_config` says
+    "generic" does SciPy's BLAS do part of the backward pass, with threads of its own.
 
     Parameters
     ----------
@@ -64,7 +69,7 @@ def get_num_threads() -> int:
     -------
     int
         What `set_num_threads` was given last; before that FASTLSTM_NUM_THREADS, else the number of
-        processors this process may run on.
+        cores that this process may run on.
 
     Examples
     --------

@@ -174,7 +174,8 @@ class Recurrent(Parameterised, Generic[State]):
             After each sequence's own last step; the initial state for a length of zero.
         tape : Tape
             Keeps 5·H numbers a row and step of each LSTM layer and direction (gates and c), beside the
-            layers' inputs and outputs.
+            layers' inputs and outputs; of `x` no copy where it needs no cast, so leave that as it is
+            until `backward`.
 
         Raises
         ------

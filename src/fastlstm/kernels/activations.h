@@ -10,7 +10,7 @@
  *     |tanh(x)|  = -t/(2 + t), with t = exp(-2|x|) - 1, which keeps full precision near 0
  *
  * The roundings that would hurt most, of 1 + z and of t, are caught exactly and given back after the
- * division. Error: at most 2 units in the last place of the exact value (largest seen: 1.9). Results
+ * division. Error: at most 2 units in the last place of the exact value (largest seen: 1.97). Results
  * below the smallest normal number may be zero. Infinities give 0, 1 or -1; NaN gives NaN; tanh keeps the
  * sign of zero. Only correctly rounded operations are used, so every instruction set gives the same bits.
  */

@@ -130,8 +130,8 @@ INLINE void store_columns(const int N, real *out, fl_index columns, const vec su
     }
 }
 
-/* Four outputs' weights at a time, a cache line of each: neighbouring outputs may lie a power of two
- * apart, where few lines stay in the first cache level together. */
+/* A cache line of each output's weights at a time: neighbouring outputs may lie a power of two apart, where
+ * few lines stay in the first cache level together. */
 INLINE void pack_rows(const real *w, fl_index w_m, fl_index w_k, int outputs, fl_index K, real *panel)
 {
     enum { PIECE = 16 };

@@ -19,6 +19,9 @@ static int can_avx512(void)
 }
 static int can_avx2(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
 #endif
+#ifdef __aarch64__
+extern const fl_kernels fl_neon_f32, fl_neon_f64;
+#endif
 static int always(void) { return 1; }
 
 /* Best first. */
@@ -29,6 +32,9 @@ static const struct {
 #ifdef FL_X86
     {can_avx512, &fl_avx512_f32, &fl_avx512_f64},
     {can_avx2, &fl_avx2_f32, &fl_avx2_f64},
+#endif
+#ifdef __aarch64__
+    {always, &fl_neon_f32, &fl_neon_f64},
 #endif
     {always, &fl_generic_f32, &fl_generic_f64},
 };
