@@ -4,22 +4,10 @@ import re
 
 import numpy as np
 import pytest
+from support import central_differences
 
 from fastlstm import Embedding, Linear
 from fastlstm.training import Adam, clip_gradient_norm, softmax_cross_entropy
-
-
-def central_differences(function, array):
-    """Return the gradient of a scalar function of nothing with respect to `array`, which it reads."""
-    gradient = np.empty_like(array)
-    for index in np.ndindex(array.shape):
-        at = array[index]
-        array[index] = at + 1e-6
-        above = function()
-        array[index] = at - 1e-6
-        gradient[index] = (above - function()) / 2e-6
-        array[index] = at
-    return gradient
 
 
 @pytest.mark.parametrize("shape", [(3,), (2, 3), (4, 2, 3), (0, 3)])

@@ -3,6 +3,7 @@
 from .config import get_num_threads, set_num_threads, show_config
 from .layers import Embedding, Linear
 from .recurrent import LSTM, RNN
+from .sequential import Sequential
 
 __version__ = "0.1.0"
 
@@ -11,6 +12,7 @@ __all__ = [
     "RNN",
     "Embedding",
     "Linear",
+    "Sequential",
     "get_num_threads",
     "set_num_threads",
     "show_config",

@@ -71,6 +71,14 @@ def as_size(value: int, name: str, least: int = 1) -> int:
     return size
 
 
+def as_index(value: int, name: str, end: int) -> int:
+    """Return `value` as an int from 0 to `end`, exclusive; TypeError or ValueError otherwise."""
+    index = as_size(value, name, least=0)
+    if index >= end:
+        raise ValueError(f"{name}: expected an index from 0 to {end - 1}, got {index}")
+    return index
+
+
 def as_probability(value: float, name: str) -> float:
     """Return `value` as a float in [0, 1]; TypeError or ValueError otherwise."""
     if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):

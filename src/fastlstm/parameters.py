@@ -3,11 +3,16 @@
 Weights are only ever replaced whole. The arrays of a model rest on immutable memory, and whatever is
 derived from them (packed panels) lives on the same `Weights` object: a change makes a new object, so a
 pass that has begun goes on with the weights it began with, and nothing ever sees half of a change.
+
+A model of several layers reads and replaces the weights of all at one moment: under a lock, held for no
+longer than it takes to exchange references.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+import threading
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Self
 
@@ -28,6 +33,30 @@ class Weights:
     def __init__(self, arrays: Mapping[str, Array]) -> None:
         self.arrays: Mapping[str, Array] = MappingProxyType(dict(arrays))
         self.derived: Any = None
+
+
+_exchange = threading.RLock()
+if hasattr(os, "register_at_fork"):  # a child must find the lock free, and no exchange half done
+    os.register_at_fork(
+        before=_exchange.acquire, after_in_parent=_exchange.release, after_in_child=_exchange.release
+    )
+
+
+def weights_of(layers: Sequence[Parameterised]) -> list[Weights]:
+    """Return the weights that several layers have at one moment."""
+    with _exchange:
+        return [layer._weights for layer in layers]
+
+
+def replace(layers: Sequence[Parameterised], changes: Sequence[Mapping[str, Array]]) -> None:
+    """Give several layers checked and frozen arrays at one moment."""
+    with _exchange:
+        fresh = [
+            Weights({**layer._weights.arrays, **change})
+            for layer, change in zip(layers, changes, strict=True)
+        ]
+        for layer, weights in zip(layers, fresh, strict=True):
+            layer._weights = weights
 
 
 class Parameterised:
@@ -52,11 +81,11 @@ class Parameterised:
     @property
     def num_parameters(self) -> int:
         """How many numbers the parameters hold together."""
-        return sum(array.size for array in self._weights.arrays.values())
+        return sum(array.size for array in self.parameters.values())
 
     def state_dict(self) -> dict[str, Array]:
         """Return copies of all parameters by name, as `torch.nn.Module.state_dict` names them."""
-        return {name: array.copy() for name, array in self._weights.arrays.items()}
+        return {name: array.copy() for name, array in self.parameters.items()}
 
     def load_state_dict(self, mapping: Mapping[str, ArrayLike]) -> Self:
         """Replace all parameters.
@@ -91,17 +120,21 @@ class Parameterised:
 
     def update(self, mapping: Mapping[str, ArrayLike]) -> Self:
         """Replace some parameters, all at once: as `load_state_dict`, but names may be missing."""
-        current = self._weights.arrays
+        current = self.parameters
         surplus = [str(name) for name in mapping if name not in current]
         if surplus:
             raise ValueError(f"mapping: expected only {', '.join(current)}; surplus {', '.join(surplus)}")
-        fresh: dict[str, Array] = dict(current)
+        fresh = {}
         for name, value in mapping.items():
             array = as_floats(value, name, current[name].dtype)
             check_shape(array, name, current[name].shape)
             fresh[name] = _frozen(array)
-        self._weights = Weights(fresh)
+        self._replace(fresh)
         return self
+
+    def _replace(self, arrays: Mapping[str, Array]) -> None:
+        """Replace some parameters by checked and frozen arrays, all at one moment."""
+        replace([self], [arrays])
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_weights": self.state_dict()}

@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from ._arrays import Array, as_dtype, as_floats, as_integers, as_probability, as_size, check_shape
+from ._arrays import Array, as_dtype, as_floats, as_probability, as_size, check_shape
 from ._core import Layer
 from .parameters import Parameterised, Weights
 from .ragged import Arrangement, Padding
@@ -70,6 +70,16 @@ class Recurrent(Parameterised, Generic[State]):
     # Sizes and names
 
     @property
+    def _reads(self) -> int:
+        """How many numbers each step of x has."""
+        return self.input_size
+
+    @property
+    def _gives(self) -> int:
+        """How many numbers each step of y has."""
+        return self.directions * self.output_size
+
+    @property
     def directions(self) -> int:
         """How many directions each layer runs in: 1 or 2."""
         return 2 if self.bidirectional else 1
@@ -87,7 +97,7 @@ class Recurrent(Parameterised, Generic[State]):
     def _parameter_shapes(self) -> Iterator[tuple[str, tuple[int, ...]]]:
         rows = self._gates * self.hidden_size
         for place in self._places():
-            columns = self.input_size if place.layer == 0 else self.directions * self.output_size
+            columns = self.input_size if place.layer == 0 else self._gives
             yield place.name("weight_ih"), (rows, columns)
             yield place.name("weight_hh"), (rows, self.output_size)
             if self.bias:
@@ -147,7 +157,7 @@ class Recurrent(Parameterised, Generic[State]):
         y : array
         state : as `state`
         """
-        y, final, _ = self._run(x, state, lengths, training=False)
+        y, final, _ = self._run(x, state, lengths, False, self._weights)
         return y, final
 
     def forward(
@@ -184,22 +194,27 @@ class Recurrent(Parameterised, Generic[State]):
         TypeError
             If an array is not one of floats, or `lengths` not one of integers.
         """
-        y, final, tape = self._run(x, state, lengths, training=True)
+        y, final, tape = self._run(x, state, lengths, True, self._weights)
         assert tape is not None
         return y, final, tape
 
     def _run(
-        self, x: ArrayLike, state: State | None, lengths: ArrayLike | None, training: bool
+        self,
+        x: ArrayLike,
+        state: State | None,
+        lengths: ArrayLike | None,
+        training: bool,
+        weights: Weights,
     ) -> tuple[Array, State, Tape[State] | None]:
         given = as_floats(x, "x")
         padding = self._padding(given)
-        arrangement = self._arrangement(padding, lengths)
-        layers = self._layers(self._weights)
+        arrangement = Arrangement(padding.T, padding.B, padding.lengths(lengths))
+        layers = self._layers(weights)
         start = [arrangement.sort(array) for array in self._states(state, padding, "state")]
         final = [np.empty_like(array) for array in start]
         kept = Kept(arrangement, layers, start, self._workspaces.take()) if training else None
         rows = arrangement.rows(padding.time_major(given)).astype(self.dtype, copy=False)
-        size, columns = self.output_size, self.directions * self.output_size
+        size, columns = self.output_size, self._gives
         result = padding.empty(columns, self.dtype)
         # The last layer may write there itself; but what a tape keeps must not be the caller's to change.
         result_rows = None if training else padding.adjacent_rows(arrangement, result)
@@ -233,22 +248,7 @@ class Recurrent(Parameterised, Generic[State]):
         layout = "(B, T, I)" if self.batch_first else "(T, B, I)"
         if x.ndim not in (2, 3) or x.shape[-1] != self.input_size:
             raise ValueError(f"x: expected shape {layout} or (T, I) with I={self.input_size}, got {x.shape}")
-        if x.ndim == 2:
-            return Padding(x.shape[0], 1, unbatched=True, batch_first=False)
-        T, B = x.shape[:2][::-1] if self.batch_first else x.shape[:2]
-        return Padding(T, B, unbatched=False, batch_first=self.batch_first)
-
-    def _arrangement(self, padding: Padding, lengths: ArrayLike | None) -> Arrangement:
-        if lengths is None:
-            return Arrangement(padding.T, padding.B)
-        if padding.unbatched:
-            raise ValueError("lengths: expected None for one sequence (T, I), got lengths")
-        steps = as_integers(lengths, "lengths")
-        check_shape(steps, "lengths", (padding.B,))
-        if padding.B and (steps.min() < 0 or steps.max() > padding.T):
-            wrong = steps.min() if steps.min() < 0 else steps.max()
-            raise ValueError(f"lengths: expected 0 to T={padding.T}, got {wrong}")
-        return Arrangement(padding.T, padding.B, steps)
+        return Padding.of(x.shape[:-1], self.batch_first)
 
     def _dropped(self, rows: Array, kept: Kept) -> Array:
         """Return the rows with dropout, and keep its mask."""

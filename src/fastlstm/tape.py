@@ -123,7 +123,7 @@ class Tape(Generic[State]):
         d_rows: Array | None = None
         if dy is not None:
             array = as_floats(dy, "dy", model.dtype)
-            check_shape(array, "dy", padding.shape(model.directions * model.output_size))
+            check_shape(array, "dy", padding.shape(model._gives))
             d_rows = kept.arrangement.rows(padding.time_major(array))
         d_start = [kept.arrangement.sort(a) for a in model._states(dstate, padding, "dstate")]
         self._kept = None

@@ -1,0 +1,89 @@
+"""The product with a matrix."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
+
+from .._arrays import Array, as_dtype, as_size
+from ..gradients import Gradients
+from ..recurrent import Rng
+from .base import Backward, PlainLayer, as_vectors
+
+
+class Linear(PlainLayer):
+    """y = x Wᵀ + b over the last axis, as `torch.nn.Linear`: from (..., in) to (..., out_features).
+
+    Parameters
+    ----------
+    in_features, out_features : int
+    bias : bool, default True
+    dtype : {"float32", "float64"}, default "float32"
+    rng : numpy.random.Generator, seed or None
+        Draws the initial values, U(-1/sqrt(in_features), 1/sqrt(in_features)).
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not as above.
+
+    Examples
+    --------
+    >>> import numpy as np, fastlstm
+    >>> linear = fastlstm.Linear(3, 2, rng=0)
+    >>> y, tape = linear.forward(np.ones((5, 7, 3)))
+    >>> y.shape
+    (5, 7, 2)
+    >>> tape.backward(np.ones_like(y)).parameters["weight"].shape
+    (2, 3)
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = True,
+        *,
+        dtype: DTypeLike = "float32",
+        rng: Rng = None,
+    ) -> None:
+        self.in_features = as_size(in_features, "in_features")
+        self.out_features = as_size(out_features, "out_features")
+        self.bias = bool(bias)
+        self.dtype = as_dtype(dtype)
+        generator, bound = np.random.default_rng(rng), 1 / np.sqrt(self.in_features)
+        arrays = {"weight": generator.uniform(-bound, bound, (out_features, in_features))}
+        if self.bias:
+            arrays["bias"] = generator.uniform(-bound, bound, out_features)
+        self._set_initial({name: array.astype(self.dtype) for name, array in arrays.items()})
+
+    @property
+    def _reads(self) -> int:
+        return self.in_features
+
+    @property
+    def _gives(self) -> int:
+        return self.out_features
+
+    def __repr__(self) -> str:
+        bias = "" if self.bias else ", bias=False"
+        return f"Linear({self.in_features}, {self.out_features}{bias})"
+
+    def _forward(self, x: ArrayLike, weights: Mapping[str, Array]) -> tuple[Array, Backward]:
+        given, weight = as_vectors(x, self.in_features), weights["weight"]
+        array = given.astype(self.dtype, copy=False)
+        y = array @ weight.T
+        if self.bias:
+            y += weights["bias"]
+
+        def backward(dy: Array) -> Gradients[None]:
+            dy = dy.astype(self.dtype, copy=False)
+            rows = dy.reshape(-1, self.out_features)
+            gradients = {"weight": rows.T @ array.reshape(-1, self.in_features)}
+            if self.bias:
+                gradients["bias"] = rows.sum(axis=0)
+            return Gradients((dy @ weight).astype(given.dtype, copy=False), None, gradients)
+
+        return y, backward

@@ -1,0 +1,285 @@
+"""Layers one after another, as one model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ._arrays import Array, as_floats, as_integers, check_shape
+from .gradients import Gradients
+from .layers.base import LayerTape, PlainLayer
+from .layers.embedding import Embedding
+from .parameters import Parameterised, replace, weights_of
+from .ragged import Padding
+from .recurrent import Recurrent
+from .tape import Tape
+
+AnyLayer = Recurrent[Any] | PlainLayer
+AnyTape = Tape[Any] | LayerTape
+States = tuple[Any, ...]
+
+
+class Sequential(Parameterised):
+    """Layers one after another, as `torch.nn.Sequential`, with state and lengths led through.
+
+    Parameters are named by the layer's place and their name there: "0.weight", "1.weight_ih_l0", as
+    PyTorch names them.
+
+    Parameters
+    ----------
+    *layers : LSTM, RNN or a layer of `fastlstm.layers`
+        At least one; an `Embedding` only as the first. Each reads what the one before gives.
+
+    Attributes
+    ----------
+    layers : tuple
+    batch_first : bool
+        As the recurrent layers have it, who must all agree; False where there are none.
+
+    Raises
+    ------
+    TypeError
+        If something is no such layer.
+    ValueError
+        If a layer can't stand where it does.
+
+    Notes
+    -----
+    With `lengths`, what stands past a sequence's end has no influence on anything, and y is zero there.
+
+    The layers remain layers of their own: to change one's parameters is to change the model's. A model
+    runs with all its parameters as they were at one moment, whoever changes them meanwhile.
+
+    Examples
+    --------
+    >>> import numpy as np, fastlstm
+    >>> model = fastlstm.Sequential(
+    ...     fastlstm.Embedding(10, 4, rng=0), fastlstm.LSTM(4, 8, rng=0), fastlstm.Linear(8, 10, rng=0)
+    ... )
+    >>> x = np.zeros((7, 2), int)
+    >>> model(x, lengths=[7, 3]).shape
+    (7, 2, 10)
+    >>> y, state, tape = model.forward(x)
+    >>> sorted(tape.backward(np.ones_like(y)).parameters)[:3]
+    ['0.weight', '1.bias_hh_l0', '1.bias_ih_l0']
+    >>> y, state, tape = model.forward(x, state)        # goes on where the last one ended
+    """
+
+    def __init__(self, *layers: AnyLayer) -> None:
+        check_layers(layers)
+        self.layers = layers
+        self._recurrent = [layer for layer in layers if isinstance(layer, Recurrent)]
+        self.batch_first = bool(self._recurrent) and self._recurrent[0].batch_first
+
+    def __repr__(self) -> str:
+        return f"Sequential({', '.join(map(repr, self.layers))})"
+
+    def __reduce__(self) -> tuple[type[Sequential], tuple[AnyLayer, ...]]:
+        return Sequential, self.layers
+
+    @property
+    def parameters(self) -> Mapping[str, Array]:
+        """Read-only views of all layers' parameters by name, as they are at one moment."""
+        return MappingProxyType(full_names(weights.arrays for weights in weights_of(self.layers)))
+
+    def _replace(self, arrays: Mapping[str, Array]) -> None:
+        changes: dict[int, dict[str, Array]] = {}
+        for full_name, array in arrays.items():
+            place, name = full_name.split(".", 1)
+            changes.setdefault(int(place), {})[name] = array
+        replace([self.layers[place] for place in changes], list(changes.values()))
+
+    # Passes
+
+    def __call__(self, x: ArrayLike, *, lengths: ArrayLike | None = None) -> Array:
+        """Return y in evaluation, from the zero state. See `forward`."""
+        return self.run(x, lengths=lengths)[0]
+
+    def run(
+        self, x: ArrayLike, state: Sequence[Any] | None = None, *, lengths: ArrayLike | None = None
+    ) -> tuple[Array, States]:
+        """Return y and the final state in evaluation: no dropout, and nothing kept. See `forward`."""
+        y, final, _, _ = self._run(x, state, lengths, training=False)
+        return y, final
+
+    def forward(
+        self, x: ArrayLike, state: Sequence[Any] | None = None, *, lengths: ArrayLike | None = None
+    ) -> tuple[Array, States, SequentialTape]:
+        """Run in training, and keep what `SequentialTape.backward` needs.
+
+        Parameters
+        ----------
+        x : array (T, B, I), or (B, T, I) with `batch_first`, or (T, I) for one sequence
+            As the first layer takes it: for an `Embedding` indices, without I. A model that has no
+            layer over time takes whatever its first layer takes.
+        state : sequence, optional
+            For each recurrent layer its initial state, or None, which counts as zeros.
+        lengths : integer array (B,), optional
+            How many steps each sequence has, 0 to T, in any order.
+
+        Returns
+        -------
+        y : array
+            The last layer's.
+        state : tuple
+            For each recurrent layer its final state.
+        tape : SequentialTape
+            Holds what the layers' tapes hold: leave `x` as it is until `backward`.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If an argument is not as above.
+        """
+        y, final, tapes, batch = self._run(x, state, lengths, training=True)
+        return y, final, SequentialTape(self, tapes, batch, y.shape)
+
+    def _run(
+        self, x: ArrayLike, state: Sequence[Any] | None, lengths: ArrayLike | None, training: bool
+    ) -> tuple[Array, States, list[AnyTape], Batch]:
+        indices = isinstance(self.layers[0], Embedding)
+        rows: NDArray[Any] = as_integers(x, "x") if indices else as_floats(x, "x")
+        batch = self._batch(rows.shape if indices else rows.shape[:-1], rows.shape, lengths)
+        states = iter(self._states(state, batch, "state"))
+        rows, final, tapes = batch.without_padding(rows), [], list[AnyTape]()
+        for layer, weights in zip(self.layers, weights_of(self.layers), strict=True):
+            if isinstance(layer, Recurrent):
+                rows, last, tape = layer._run(rows, next(states), batch.lengths, training, weights)
+                final.append(last)
+                if tape is not None:
+                    tapes.append(tape)
+            elif training:
+                rows, backward = layer._forward(rows, weights.arrays)
+                tapes.append(LayerTape(rows.shape, backward))
+            else:
+                rows = layer._evaluate(rows, weights.arrays)
+        return batch.without_padding(rows), tuple(final), tapes, batch
+
+    def _batch(self, leading: tuple[int, ...], shape: tuple[int, ...], lengths: ArrayLike | None) -> Batch:
+        """Return how x lies, of that shape and that `leading` part of it before the numbers of a step."""
+        if lengths is None and not self._recurrent:
+            return Batch(None, None)
+        if len(leading) not in (1, 2):
+            axes = "B, T" if self.batch_first else "T, B"
+            last = "" if leading == shape else ", I"
+            raise ValueError(f"x: expected shape ({axes}{last}) or (T{last or ','}), got {shape}")
+        padding = Padding.of(leading, self.batch_first)
+        return Batch(padding, padding.lengths(lengths))
+
+    def _states(self, state: Sequence[Any] | None, batch: Batch, argument: str) -> Sequence[Any]:
+        """Return a state for each recurrent layer, checked before anything runs."""
+        if state is None:
+            return [None] * len(self._recurrent)
+        if not isinstance(state, (tuple, list)):
+            raise TypeError(f"{argument}: expected a tuple of states, got {type(state).__name__}")
+        if len(state) != len(self._recurrent):
+            expected = f"a state for each of {len(self._recurrent)} recurrent layers"
+            raise ValueError(f"{argument}: expected {expected}, got {len(state)}")
+        for k, (layer, part) in enumerate(zip(self._recurrent, state, strict=True)):
+            assert batch.padding is not None  # where there is a recurrent layer
+            layer._states(part, batch.padding, f"{argument}[{k}]")
+        return state
+
+
+@dataclass(frozen=True)
+class Batch:
+    """How a batch of sequences lies in x; `padding` is None where nothing runs over time."""
+
+    padding: Padding | None
+    lengths: NDArray[np.int64] | None
+
+    def without_padding(self, array: NDArray[Any]) -> NDArray[Any]:
+        """Return an array over all steps with zeros past each sequence's end; itself if it has them."""
+        if self.padding is None or self.lengths is None:
+            return array
+        past = self.padding.past_end(self.lengths)
+        if not array[past].any():
+            return array
+        array = array.copy()
+        array[past] = 0
+        return array
+
+
+class SequentialTape:
+    """What one forward pass of a `Sequential` kept, for one backward pass."""
+
+    def __init__(self, model: Sequential, tapes: list[AnyTape], batch: Batch, shape: tuple[int, ...]) -> None:
+        self._model = model
+        self._tapes = tapes
+        self._batch = batch
+        self._shape = shape
+
+    def backward(self, dy: ArrayLike | None = None, dstate: Sequence[Any] | None = None) -> Gradients[States]:
+        """Return the gradients for those of the forward pass's results.
+
+        Parameters
+        ----------
+        dy : array like y, optional
+            Gradient of the loss with respect to y; None counts as zeros. What stands past a
+            sequence's end is ignored.
+        dstate : sequence, optional
+            For each recurrent layer the gradient of its final state, or None, which counts as zeros.
+
+        Returns
+        -------
+        Gradients
+            `input` (None for indices), `state` (for each recurrent layer that of its initial state) and
+            `parameters`.
+
+        Raises
+        ------
+        RuntimeError
+            If the tape was used before, and there is a recurrent layer.
+        ValueError, TypeError
+            As `Sequential.forward`; the tape can still be used then.
+        """
+        dstates = list(self._model._states(dstate, self._batch, "dstate"))
+        d_rows: Array | None = None
+        if dy is not None:
+            d_rows = as_floats(dy, "dy")
+            check_shape(d_rows, "dy", self._shape)
+            d_rows = self._batch.without_padding(d_rows)
+        d_initial: list[Any] = []
+        by_layer: list[Mapping[str, Array]] = []
+        for tape in reversed(self._tapes):
+            if isinstance(tape, Tape):
+                gradients: Gradients[Any] = tape.backward(d_rows, dstates.pop())
+                d_initial.insert(0, gradients.state)
+            else:
+                gradients = tape.backward(d_rows)
+            d_rows = gradients.input
+            by_layer.insert(0, gradients.parameters)
+        return Gradients(d_rows, tuple(d_initial), full_names(by_layer))
+
+
+def full_names(by_layer: Iterable[Mapping[str, Array]]) -> dict[str, Array]:
+    """Return what layers have by name, by their place and name."""
+    return {f"{place}.{name}": array for place, named in enumerate(by_layer) for name, array in named.items()}
+
+
+def check_layers(layers: tuple[AnyLayer, ...]) -> None:
+    """Raise TypeError or ValueError unless each layer can stand where it does."""
+    if not layers:
+        raise ValueError("layers: expected at least one, got none")
+    size, first_recurrent = None, None
+    for place, layer in enumerate(layers):
+        if not isinstance(layer, (Recurrent, PlainLayer)):
+            expected = "LSTM, RNN or a layer of fastlstm.layers"
+            raise TypeError(f"layers: expected {expected}, got {type(layer).__name__} at {place}")
+        if any(layer is before for before in layers[:place]):
+            raise ValueError(f"layers: expected each only once, got {layer!r} again at {place}")
+        if isinstance(layer, Embedding) and place:
+            raise ValueError(f"layers: expected Embedding only as the first, got it at {place}")
+        if size is not None and layer._reads not in (None, size):
+            raise ValueError(f"layers: expected one that reads {size} numbers at {place}, got {layer!r}")
+        if isinstance(layer, Recurrent):
+            first_recurrent = first_recurrent or layer
+            if layer.batch_first != first_recurrent.batch_first:
+                expected = f"batch_first={first_recurrent.batch_first} as before"
+                raise ValueError(f"layers: expected {expected}, got {layer!r} at {place}")
+        size = layer._gives or size
