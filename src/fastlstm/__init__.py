@@ -1,7 +1,20 @@
 """The fastest LSTM on CPUs: NumPy arrays in, NumPy arrays out."""
 
 from .config import get_num_threads, set_num_threads, show_config
-from .layers import Embedding, Linear
+from .layers import (
+    Dropout,
+    Embedding,
+    LastStep,
+    LayerNorm,
+    Linear,
+    LogSoftmax,
+    MaxOverTime,
+    MeanOverTime,
+    ReLU,
+    Sigmoid,
+    Softmax,
+    Tanh,
+)
 from .recurrent import LSTM, RNN
 from .sequential import Sequential
 
@@ -10,9 +23,19 @@ __version__ = "0.1.0"
 __all__ = [
     "LSTM",
     "RNN",
+    "Dropout",
     "Embedding",
+    "LastStep",
+    "LayerNorm",
     "Linear",
+    "LogSoftmax",
+    "MaxOverTime",
+    "MeanOverTime",
+    "ReLU",
     "Sequential",
+    "Sigmoid",
+    "Softmax",
+    "Tanh",
     "get_num_threads",
     "set_num_threads",
     "show_config",

@@ -79,13 +79,26 @@ def as_index(value: int, name: str, end: int) -> int:
     return index
 
 
+def _as_number(value: float, name: str, expected: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
+        raise TypeError(f"{name}: expected {expected}, got {value!r}")
+    return float(value)
+
+
 def as_probability(value: float, name: str) -> float:
     """Return `value` as a float in [0, 1]; TypeError or ValueError otherwise."""
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
-        raise TypeError(f"{name}: expected a number in [0, 1], got {value!r}")
-    if not 0 <= value <= 1:
+    number = _as_number(value, name, "a number in [0, 1]")
+    if not 0 <= number <= 1:
         raise ValueError(f"{name}: expected a number in [0, 1], got {value!r}")
-    return float(value)
+    return number
+
+
+def as_positive(value: float, name: str) -> float:
+    """Return `value` as a float above 0; TypeError or ValueError otherwise."""
+    number = _as_number(value, name, "a number above 0")
+    if not number > 0:
+        raise ValueError(f"{name}: expected a number above 0, got {value!r}")
+    return number
 
 
 def as_dtype(value: object) -> np.dtype[Any]:

@@ -144,3 +144,22 @@ class Padding:
     def unpack(self, arrangement: Arrangement, rows: Array, out: Array) -> None:
         """Write rows into an array in the caller's layout."""
         arrangement.unpack(rows, self.time_major(out))
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """A batch of sequences in the caller's layout; `lengths` is None where all have T steps."""
+
+    padding: Padding
+    lengths: NDArray[np.int64] | None
+
+    def zero_past_ends(self, array: NDArray[Any]) -> NDArray[Any]:
+        """Return an array over all steps with zeros past each sequence's end; itself if it has them."""
+        if self.lengths is None:
+            return array
+        past = self.padding.past_end(self.lengths)
+        if not array[past].any():
+            return array
+        array = array.copy()
+        array[past] = 0
+        return array

@@ -21,6 +21,15 @@ State = TypeVar("State")
 Rng = np.random.Generator | np.random.BitGenerator | np.random.SeedSequence | int | None
 
 
+def dropout_mask(rng: np.random.Generator, p: float, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    """Return 0 for a share p of the numbers, 1 / (1 - p) for the others."""
+    keep = 1 - p
+    mask: Array = (rng.random(shape, np.float32) < keep).astype(dtype)
+    if keep:
+        mask /= keep
+    return mask
+
+
 class Recurrent(Parameterised, Generic[State]):
     """What LSTM and RNN share: everything but the cell and the form of the state."""
 
@@ -255,10 +264,7 @@ class Recurrent(Parameterised, Generic[State]):
         if not self.dropout:
             kept.masks.append(None)
             return rows
-        keep = 1 - self.dropout
-        mask: Array = (self._rng.random(rows.shape, np.float32) < keep).astype(self.dtype)
-        if keep:
-            mask /= keep
+        mask = dropout_mask(self._rng, self.dropout, rows.shape, self.dtype)
         kept.masks.append(mask)
         dropped: Array = rows * mask
         return dropped

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ._arrays import Array, as_floats, as_integers, check_shape
 from .gradients import Gradients
 from .layers.base import LayerTape, PlainLayer
 from .layers.embedding import Embedding
+from .layers.readouts import Readout
 from .parameters import Parameterised, replace, weights_of
-from .ragged import Padding
+from .ragged import Padding, Sequences
 from .recurrent import Recurrent
 from .tape import Tape
 
-AnyLayer = Recurrent[Any] | PlainLayer
+AnyLayer = Recurrent[Any] | Readout | PlainLayer
 AnyTape = Tape[Any] | LayerTape
 States = tuple[Any, ...]
 
@@ -33,7 +32,8 @@ class Sequential(Parameterised):
     Parameters
     ----------
     *layers : LSTM, RNN or a layer of `fastlstm.layers`
-        At least one; an `Embedding` only as the first. Each reads what the one before gives.
+        At least one; an `Embedding` only as the first, and nothing that runs over time after a readout.
+        Each reads what the one before gives.
 
     Attributes
     ----------
@@ -51,6 +51,7 @@ class Sequential(Parameterised):
     Notes
     -----
     With `lengths`, what stands past a sequence's end has no influence on anything, and y is zero there.
+    Readouts learn lengths, layout and directions from the model.
 
     The layers remain layers of their own: to change one's parameters is to change the model's. A model
     runs with all its parameters as they were at one moment, whoever changes them meanwhile.
@@ -74,6 +75,8 @@ class Sequential(Parameterised):
         check_layers(layers)
         self.layers = layers
         self._recurrent = [layer for layer in layers if isinstance(layer, Recurrent)]
+        self._readout = any(isinstance(layer, Readout) for layer in layers)
+        self._two_directions = reads_two_directions(layers)
         self.batch_first = bool(self._recurrent) and self._recurrent[0].batch_first
 
     def __repr__(self) -> str:
@@ -136,42 +139,53 @@ class Sequential(Parameterised):
         ValueError, TypeError
             If an argument is not as above.
         """
-        y, final, tapes, batch = self._run(x, state, lengths, training=True)
-        return y, final, SequentialTape(self, tapes, batch, y.shape)
+        y, final, tapes, sequences = self._run(x, state, lengths, training=True)
+        return y, final, SequentialTape(self, tapes, sequences, y.shape)
 
     def _run(
         self, x: ArrayLike, state: Sequence[Any] | None, lengths: ArrayLike | None, training: bool
-    ) -> tuple[Array, States, list[AnyTape], Batch]:
+    ) -> tuple[Array, States, list[AnyTape], Sequences | None]:
         indices = isinstance(self.layers[0], Embedding)
         rows: NDArray[Any] = as_integers(x, "x") if indices else as_floats(x, "x")
-        batch = self._batch(rows.shape if indices else rows.shape[:-1], rows.shape, lengths)
-        states = iter(self._states(state, batch, "state"))
-        rows, final, tapes = batch.without_padding(rows), [], list[AnyTape]()
+        sequences = self._sequences(rows.shape, indices, lengths)
+        states = iter(self._states(state, sequences, "state"))
+        if sequences is not None:
+            rows = sequences.zero_past_ends(rows)
+        final, tapes = [], []
         for layer, weights in zip(self.layers, weights_of(self.layers), strict=True):
+            tape: AnyTape | None = None
             if isinstance(layer, Recurrent):
-                rows, last, tape = layer._run(rows, next(states), batch.lengths, training, weights)
+                rows, last, tape = layer._run(rows, next(states), lengths, training, weights)
                 final.append(last)
-                if tape is not None:
-                    tapes.append(tape)
+            elif isinstance(layer, Readout):
+                assert sequences is not None
+                rows, tape = layer._forward(rows, sequences, self._two_directions)
             elif training:
-                rows, backward = layer._forward(rows, weights.arrays)
-                tapes.append(LayerTape(rows.shape, backward))
+                rows, tape = layer._forward(rows, weights.arrays)
             else:
                 rows = layer._evaluate(rows, weights.arrays)
-        return batch.without_padding(rows), tuple(final), tapes, batch
+            if training and tape is not None:
+                tapes.append(tape)
+        if sequences is not None and not self._readout:
+            rows = sequences.zero_past_ends(rows)
+        return rows, tuple(final), tapes, sequences
 
-    def _batch(self, leading: tuple[int, ...], shape: tuple[int, ...], lengths: ArrayLike | None) -> Batch:
-        """Return how x lies, of that shape and that `leading` part of it before the numbers of a step."""
-        if lengths is None and not self._recurrent:
-            return Batch(None, None)
+    def _sequences(
+        self, shape: tuple[int, ...], indices: bool, lengths: ArrayLike | None
+    ) -> Sequences | None:
+        """Return how sequences lie in an x of that shape; None where nothing runs over time."""
+        if lengths is None and not self._recurrent and not self._readout:
+            return None
+        leading = shape if indices else shape[:-1]
         if len(leading) not in (1, 2):
-            axes = "B, T" if self.batch_first else "T, B"
-            last = "" if leading == shape else ", I"
+            axes, last = "B, T" if self.batch_first else "T, B", "" if indices else ", I"
             raise ValueError(f"x: expected shape ({axes}{last}) or (T{last or ','}), got {shape}")
         padding = Padding.of(leading, self.batch_first)
-        return Batch(padding, padding.lengths(lengths))
+        return Sequences(padding, padding.lengths(lengths))
 
-    def _states(self, state: Sequence[Any] | None, batch: Batch, argument: str) -> Sequence[Any]:
+    def _states(
+        self, state: Sequence[Any] | None, sequences: Sequences | None, argument: str
+    ) -> Sequence[Any]:
         """Return a state for each recurrent layer, checked before anything runs."""
         if state is None:
             return [None] * len(self._recurrent)
@@ -181,37 +195,20 @@ class Sequential(Parameterised):
             expected = f"a state for each of {len(self._recurrent)} recurrent layers"
             raise ValueError(f"{argument}: expected {expected}, got {len(state)}")
         for k, (layer, part) in enumerate(zip(self._recurrent, state, strict=True)):
-            assert batch.padding is not None  # where there is a recurrent layer
-            layer._states(part, batch.padding, f"{argument}[{k}]")
+            assert sequences is not None
+            layer._states(part, sequences.padding, f"{argument}[{k}]")
         return state
-
-
-@dataclass(frozen=True)
-class Batch:
-    """How a batch of sequences lies in x; `padding` is None where nothing runs over time."""
-
-    padding: Padding | None
-    lengths: NDArray[np.int64] | None
-
-    def without_padding(self, array: NDArray[Any]) -> NDArray[Any]:
-        """Return an array over all steps with zeros past each sequence's end; itself if it has them."""
-        if self.padding is None or self.lengths is None:
-            return array
-        past = self.padding.past_end(self.lengths)
-        if not array[past].any():
-            return array
-        array = array.copy()
-        array[past] = 0
-        return array
 
 
 class SequentialTape:
     """What one forward pass of a `Sequential` kept, for one backward pass."""
 
-    def __init__(self, model: Sequential, tapes: list[AnyTape], batch: Batch, shape: tuple[int, ...]) -> None:
+    def __init__(
+        self, model: Sequential, tapes: list[AnyTape], sequences: Sequences | None, shape: tuple[int, ...]
+    ) -> None:
         self._model = model
         self._tapes = tapes
-        self._batch = batch
+        self._sequences = sequences
         self._shape = shape
 
     def backward(self, dy: ArrayLike | None = None, dstate: Sequence[Any] | None = None) -> Gradients[States]:
@@ -238,12 +235,13 @@ class SequentialTape:
         ValueError, TypeError
             As `Sequential.forward`; the tape can still be used then.
         """
-        dstates = list(self._model._states(dstate, self._batch, "dstate"))
+        dstates = list(self._model._states(dstate, self._sequences, "dstate"))
         d_rows: Array | None = None
         if dy is not None:
             d_rows = as_floats(dy, "dy")
             check_shape(d_rows, "dy", self._shape)
-            d_rows = self._batch.without_padding(d_rows)
+            if self._sequences is not None and not self._model._readout:
+                d_rows = self._sequences.zero_past_ends(d_rows)
         d_initial: list[Any] = []
         by_layer: list[Mapping[str, Array]] = []
         for tape in reversed(self._tapes):
@@ -262,24 +260,57 @@ def full_names(by_layer: Iterable[Mapping[str, Array]]) -> dict[str, Array]:
     return {f"{place}.{name}": array for place, named in enumerate(by_layer) for name, array in named.items()}
 
 
+def reads_two_directions(layers: tuple[AnyLayer, ...]) -> bool:
+    """Return whether a readout finds two directions side by side."""
+    two = False
+    for layer in layers:
+        if isinstance(layer, Readout):
+            break
+        if isinstance(layer, Recurrent):
+            two = layer.bidirectional
+        elif layer._gives is not None:
+            two = False
+    return two
+
+
 def check_layers(layers: tuple[AnyLayer, ...]) -> None:
     """Raise TypeError or ValueError unless each layer can stand where it does."""
     if not layers:
         raise ValueError("layers: expected at least one, got none")
-    size, first_recurrent = None, None
     for place, layer in enumerate(layers):
-        if not isinstance(layer, (Recurrent, PlainLayer)):
+        if not isinstance(layer, (Recurrent, Readout, PlainLayer)):
             expected = "LSTM, RNN or a layer of fastlstm.layers"
             raise TypeError(f"layers: expected {expected}, got {type(layer).__name__} at {place}")
         if any(layer is before for before in layers[:place]):
             raise ValueError(f"layers: expected each only once, got {layer!r} again at {place}")
         if isinstance(layer, Embedding) and place:
             raise ValueError(f"layers: expected Embedding only as the first, got it at {place}")
+    check_sizes(layers)
+    check_time(layers)
+
+
+def check_sizes(layers: tuple[AnyLayer, ...]) -> None:
+    """Raise ValueError unless each layer reads as many numbers as the one before gives."""
+    size: int | None = None
+    for place, layer in enumerate(layers):
         if size is not None and layer._reads not in (None, size):
             raise ValueError(f"layers: expected one that reads {size} numbers at {place}, got {layer!r}")
-        if isinstance(layer, Recurrent):
-            first_recurrent = first_recurrent or layer
-            if layer.batch_first != first_recurrent.batch_first:
-                expected = f"batch_first={first_recurrent.batch_first} as before"
+        size = layer._gives or layer._reads or size
+
+
+def check_time(layers: tuple[AnyLayer, ...]) -> None:
+    """Raise ValueError unless layers over time agree on their layout, and nothing follows a readout."""
+    first: Recurrent[Any] | None = None
+    readout: Readout | None = None
+    for place, layer in enumerate(layers):
+        if readout is not None and isinstance(layer, (Recurrent, Readout)):
+            raise ValueError(
+                f"layers: expected nothing over time after {readout!r}, got {layer!r} at {place}"
+            )
+        if isinstance(layer, Readout):
+            readout = layer
+        elif isinstance(layer, Recurrent):
+            first = first or layer
+            if layer.batch_first != first.batch_first:
+                expected = f"batch_first={first.batch_first} as before"
                 raise ValueError(f"layers: expected {expected}, got {layer!r} at {place}")
-        size = layer._gives or size

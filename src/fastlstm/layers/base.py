@@ -11,14 +11,11 @@ from .._arrays import Array, as_floats, check_shape
 from ..gradients import Gradients
 from ..parameters import Parameterised
 
-Backward = Callable[[Array], Gradients[None]]
-"""From the gradient of a layer's output to the layer's gradients."""
-
 
 class LayerTape:
     """What one forward pass of a layer kept: from the gradient of its output to its gradients."""
 
-    def __init__(self, shape: tuple[int, ...], backward: Backward) -> None:
+    def __init__(self, shape: tuple[int, ...], backward: Callable[[Array], Gradients[None]]) -> None:
         self._shape = shape
         self._backward = backward
 
@@ -56,8 +53,8 @@ class PlainLayer(Parameterised):
         """How many numbers the last axis of y has; None where as many as x has."""
         return None
 
-    def _forward(self, x: ArrayLike, weights: Mapping[str, Array]) -> tuple[Array, Backward]:
-        """Return the output, and what turns its gradient into the layer's."""
+    def _forward(self, x: ArrayLike, weights: Mapping[str, Array]) -> tuple[Array, LayerTape]:
+        """Return the output in training, and its tape."""
         raise NotImplementedError
 
     def _evaluate(self, x: ArrayLike, weights: Mapping[str, Array]) -> Array:
@@ -84,5 +81,4 @@ class PlainLayer(Parameterised):
         TypeError, ValueError
             If `x` is not as the layer's description says.
         """
-        y, backward = self._forward(x, self.parameters)
-        return y, LayerTape(y.shape, backward)
+        return self._forward(x, self.parameters)

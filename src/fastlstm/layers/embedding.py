@@ -11,7 +11,7 @@ from scipy.sparse import csr_array
 from .._arrays import Array, as_dtype, as_index, as_integers, as_size
 from ..gradients import Gradients
 from ..recurrent import Rng
-from .base import Backward, PlainLayer
+from .base import LayerTape, PlainLayer
 
 
 class Embedding(PlainLayer):
@@ -82,7 +82,7 @@ class Embedding(PlainLayer):
             raise ValueError(f"x: expected indices from 0 to {self.num_embeddings - 1}, got {wrong}")
         return indices
 
-    def _forward(self, x: ArrayLike, weights: Mapping[str, Array]) -> tuple[Array, Backward]:
+    def _forward(self, x: ArrayLike, weights: Mapping[str, Array]) -> tuple[Array, LayerTape]:
         indices, weight = self._indices(x), weights["weight"]
 
         def backward(dy: Array) -> Gradients[None]:
@@ -96,4 +96,5 @@ class Embedding(PlainLayer):
                 gradient[self.padding_idx] = 0
             return Gradients(None, None, {"weight": gradient.astype(weight.dtype, copy=False)})
 
-        return weight[indices], backward
+        y = weight[indices]
+        return y, LayerTape(y.shape, backward)

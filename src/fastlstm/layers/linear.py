@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, DTypeLike
 from .._arrays import Array, as_dtype, as_size
 from ..gradients import Gradients
 from ..recurrent import Rng
-from .base import Backward, PlainLayer, as_vectors
+from .base import LayerTape, PlainLayer, as_vectors
 
 
 class Linear(PlainLayer):
@@ -71,7 +71,7 @@ class Linear(PlainLayer):
         bias = "" if self.bias else ", bias=False"
         return f"Linear({self.in_features}, {self.out_features}{bias})"
 
-    def _forward(self, x: ArrayLike, weights: Mapping[str, Array]) -> tuple[Array, Backward]:
+    def _forward(self, x: ArrayLike, weights: Mapping[str, Array]) -> tuple[Array, LayerTape]:
         given, weight = as_vectors(x, self.in_features), weights["weight"]
         array = given.astype(self.dtype, copy=False)
         y = array @ weight.T
@@ -86,4 +86,4 @@ class Linear(PlainLayer):
                 gradients["bias"] = rows.sum(axis=0)
             return Gradients((dy @ weight).astype(given.dtype, copy=False), None, gradients)
 
-        return y, backward
+        return y, LayerTape(y.shape, backward)
