@@ -54,6 +54,14 @@ def as_integers(value: ArrayLike, name: str) -> NDArray[np.int64]:
     return array.astype(np.int64, copy=False)
 
 
+def as_booleans(value: ArrayLike, name: str) -> NDArray[np.bool_]:
+    """Return `value` as an array of booleans; TypeError if it is not one."""
+    array = _as_array(value, name)
+    if array.dtype.kind != "b":
+        raise TypeError(f"{name}: expected an array of booleans, got dtype {array.dtype}")
+    return array
+
+
 def check_shape(array: NDArray[Any], name: str, expected: tuple[int, ...]) -> None:
     """Raise ValueError unless `array` has the `expected` shape."""
     if array.shape != expected:
