@@ -87,7 +87,8 @@ def as_index(value: int, name: str, end: int) -> int:
     return index
 
 
-def _as_number(value: float, name: str, expected: str) -> float:
+def as_number(value: float, name: str, expected: str = "a number") -> float:
+    """Return `value` as a float; TypeError otherwise."""
     if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
         raise TypeError(f"{name}: expected {expected}, got {value!r}")
     return float(value)
@@ -95,7 +96,7 @@ def _as_number(value: float, name: str, expected: str) -> float:
 
 def as_probability(value: float, name: str) -> float:
     """Return `value` as a float in [0, 1]; TypeError or ValueError otherwise."""
-    number = _as_number(value, name, "a number in [0, 1]")
+    number = as_number(value, name, "a number in [0, 1]")
     if not 0 <= number <= 1:
         raise ValueError(f"{name}: expected a number in [0, 1], got {value!r}")
     return number
@@ -103,9 +104,25 @@ def as_probability(value: float, name: str) -> float:
 
 def as_positive(value: float, name: str) -> float:
     """Return `value` as a float above 0; TypeError or ValueError otherwise."""
-    number = _as_number(value, name, "a number above 0")
+    number = as_number(value, name, "a number above 0")
     if not number > 0:
         raise ValueError(f"{name}: expected a number above 0, got {value!r}")
+    return number
+
+
+def as_nonnegative(value: float, name: str) -> float:
+    """Return `value` as a float of at least 0; TypeError or ValueError otherwise."""
+    number = as_number(value, name, "a number of at least 0")
+    if not number >= 0:
+        raise ValueError(f"{name}: expected a number of at least 0, got {value!r}")
+    return number
+
+
+def as_share(value: float, name: str) -> float:
+    """Return `value` as a float in [0, 1); TypeError or ValueError otherwise."""
+    number = as_number(value, name, "a number in [0, 1)")
+    if not 0 <= number < 1:
+        raise ValueError(f"{name}: expected a number in [0, 1), got {value!r}")
     return number
 
 

@@ -1,5 +1,7 @@
-"""Losses and optimisers."""
+"""Losses, optimisers, schedules and averages of weights."""
 
+from .averaging import EqualAverage, ExponentialAverage
+from .clipping import clip_gradient_norm
 from .losses import (
     binary_cross_entropy_with_logits,
     ctc_loss,
@@ -9,10 +11,21 @@ from .losses import (
     quantile_loss,
     softmax_cross_entropy,
 )
-from .optimizers import Adam, clip_gradient_norm
+from .optimizers import SGD, Adagrad, Adam, AdamW, RMSprop
+from .schedules import CosineSchedule, OneCycleSchedule, PlateauSchedule, StepSchedule
 
 __all__ = [
+    "SGD",
+    "Adagrad",
     "Adam",
+    "AdamW",
+    "CosineSchedule",
+    "EqualAverage",
+    "ExponentialAverage",
+    "OneCycleSchedule",
+    "PlateauSchedule",
+    "RMSprop",
+    "StepSchedule",
     "binary_cross_entropy_with_logits",
     "clip_gradient_norm",
     "ctc_loss",
