@@ -1,7 +1,7 @@
 """Optimisers: from gradients to new weights.
 
-All are those of `torch.optim`, with its names and defaults. What an optimiser remembers of a parameter is
-kept in arrays like it, worked on in pieces that stay in the cache.
+All are those of `torch.optim`, with its names and defaults. A parameter and what is remembered of it are
+worked on in pieces that stay in the cache, in place but for two pieces of scratch.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ..parameters import Parameterised
 
 NamedGradients = Mapping[str, Array]
 
-PIECE = 1 << 14
+PIECE = 1 << 15
 """How many numbers are worked on at a time."""
 
 
@@ -57,10 +57,10 @@ class Optimizer:
         """Return what is remembered of a parameter at first."""
         return {name: np.zeros_like(parameter) for name in self._remembered}
 
-    def _change(self, gradient: Array, memory: Mapping[str, Array], steps: int) -> Array:
-        """Return what to subtract from a piece of a parameter in its `steps`-th step.
+    def _change(self, gradient: Array, scratch: Array, memory: Mapping[str, Array], steps: int) -> None:
+        """Turn a piece of a gradient into what to subtract from the parameter in its `steps`-th step.
 
-        Updates the piece of its memory in place, and may do so with the gradient.
+        Updates the piece of its memory, too; `scratch` is there to be used.
         """
         raise NotImplementedError
 
@@ -111,19 +111,30 @@ class Optimizer:
         moved = np.empty_like(parameter)
         old, new, slope = parameter.reshape(-1), moved.reshape(-1), gradient.reshape(-1)
         flat = {name: array.reshape(-1) for name, array in memory.arrays.items()}
+        size = min(PIECE, parameter.size)
+        change, scratch = np.empty(size, parameter.dtype), np.empty(size, parameter.dtype)
         for first in range(0, parameter.size, PIECE):
             piece = slice(first, first + PIECE)
-            own = slope[piece].astype(parameter.dtype)
+            size = len(old[piece])
+            change[:size] = slope[piece]
             remembered = {name: array[piece] for name, array in flat.items()}
-            new[piece] = self._moved_piece(old[piece], own, remembered, memory.steps)
+            self._move(old[piece], new[piece], change[:size], scratch[:size], remembered, memory.steps)
         return moved
 
-    def _moved_piece(
-        self, parameter: Array, gradient: Array, memory: Mapping[str, Array], steps: int
-    ) -> Array:
+    def _move(
+        self,
+        old: Array,
+        new: Array,
+        gradient: Array,
+        scratch: Array,
+        memory: Mapping[str, Array],
+        steps: int,
+    ) -> None:
+        """Write a piece of a parameter after a step."""
         if self.weight_decay:
-            gradient += self.weight_decay * parameter
-        return parameter - self._change(gradient, memory, steps)
+            gradient += np.multiply(old, self.weight_decay, out=scratch)
+        self._change(gradient, scratch, memory, steps)
+        np.subtract(old, gradient, out=new)
 
     def state_dict(self) -> dict[str, NDArray[Any]]:
         """Return copies of all that changes in training: "lr", and for each parameter what is remembered.
@@ -221,16 +232,16 @@ class SGD(Optimizer):
         self._remembered = ("velocity",) if self.momentum else ()
         super().__init__(models, lr, weight_decay)
 
-    def _change(self, gradient: Array, memory: Mapping[str, Array], steps: int) -> Array:
+    def _change(self, gradient: Array, scratch: Array, memory: Mapping[str, Array], steps: int) -> None:
         if self.momentum:
             velocity = memory["velocity"]
             velocity *= self.momentum
             velocity += gradient
-            if not self.nesterov:
-                return self.lr * velocity
-            gradient += self.momentum * velocity
+            if self.nesterov:
+                gradient += np.multiply(velocity, self.momentum, out=scratch)
+            else:
+                gradient[...] = velocity
         gradient *= self.lr
-        return gradient
 
 
 class Adam(Optimizer):
@@ -284,19 +295,18 @@ class Adam(Optimizer):
         self.eps = as_positive(eps, "eps")
         super().__init__(models, lr, weight_decay)
 
-    def _change(self, gradient: Array, memory: Mapping[str, Array], steps: int) -> Array:
+    def _change(self, gradient: Array, scratch: Array, memory: Mapping[str, Array], steps: int) -> None:
         beta_1, beta_2 = self.betas
         mean, square = memory["mean"], memory["square"]
-        square *= beta_2
-        square += (1 - beta_2) * gradient * gradient
+        _decay_towards_square(square, gradient, beta_2, scratch)
         gradient -= mean
         gradient *= 1 - beta_1
         mean += gradient
-        scale = np.sqrt(square / (1 - beta_2**steps), out=gradient)
-        scale += self.eps
-        change: Array = np.divide(mean, scale, out=scale)
-        change *= self.lr / (1 - beta_1**steps)
-        return change
+        np.divide(square, 1 - beta_2**steps, out=scratch)
+        np.sqrt(scratch, out=scratch)
+        scratch += self.eps
+        np.divide(mean, scratch, out=gradient)
+        gradient *= self.lr / (1 - beta_1**steps)
 
 
 class AdamW(Adam):
@@ -340,12 +350,18 @@ class AdamW(Adam):
     ) -> None:
         super().__init__(models, lr, betas, eps, weight_decay)
 
-    def _moved_piece(
-        self, parameter: Array, gradient: Array, memory: Mapping[str, Array], steps: int
-    ) -> Array:
-        moved: Array = parameter * (1 - self.lr * self.weight_decay)
-        moved -= self._change(gradient, memory, steps)
-        return moved
+    def _move(
+        self,
+        old: Array,
+        new: Array,
+        gradient: Array,
+        scratch: Array,
+        memory: Mapping[str, Array],
+        steps: int,
+    ) -> None:
+        self._change(gradient, scratch, memory, steps)
+        np.multiply(old, 1 - self.lr * self.weight_decay, out=new)
+        new -= gradient
 
 
 class RMSprop(Optimizer):
@@ -409,25 +425,28 @@ class RMSprop(Optimizer):
         )
         super().__init__(models, lr, weight_decay)
 
-    def _change(self, gradient: Array, memory: Mapping[str, Array], steps: int) -> Array:
+    def _change(self, gradient: Array, scratch: Array, memory: Mapping[str, Array], steps: int) -> None:
         square = memory["square"]
-        square *= self.alpha
-        square += (1 - self.alpha) * gradient * gradient
-        variance = square
+        _decay_towards_square(square, gradient, self.alpha, scratch)
         if self.centered:
             mean = memory["mean"]
-            mean += (1 - self.alpha) * (gradient - mean)
-            variance = np.maximum(square - mean * mean, 0)  # below by rounding alone
-        scale = np.sqrt(variance)
-        scale += self.eps
-        gradient /= scale
+            np.subtract(gradient, mean, out=scratch)
+            scratch *= 1 - self.alpha
+            mean += scratch
+            np.multiply(mean, mean, out=scratch)
+            np.subtract(square, scratch, out=scratch)
+            np.maximum(scratch, 0, out=scratch)  # below by rounding alone
+            np.sqrt(scratch, out=scratch)
+        else:
+            np.sqrt(square, out=scratch)
+        scratch += self.eps
+        gradient /= scratch
         if self.momentum:
             velocity = memory["velocity"]
             velocity *= self.momentum
             velocity += gradient
-            return self.lr * velocity
+            gradient[...] = velocity
         gradient *= self.lr
-        return gradient
 
 
 class Adagrad(Optimizer):
@@ -489,11 +508,18 @@ class Adagrad(Optimizer):
     def _initial(self, parameter: Array) -> dict[str, Array]:
         return {"sum": np.full_like(parameter, self.initial_accumulator_value)}
 
-    def _change(self, gradient: Array, memory: Mapping[str, Array], steps: int) -> Array:
+    def _change(self, gradient: Array, scratch: Array, memory: Mapping[str, Array], steps: int) -> None:
         total = memory["sum"]
-        total += gradient * gradient
-        scale = np.sqrt(total)
-        scale += self.eps
-        gradient /= scale
+        total += np.multiply(gradient, gradient, out=scratch)
+        np.sqrt(total, out=scratch)
+        scratch += self.eps
+        gradient /= scratch
         gradient *= self.lr / (1 + (steps - 1) * self.lr_decay)
-        return gradient
+
+
+def _decay_towards_square(square: Array, gradient: Array, decay: float, scratch: Array) -> None:
+    """Update the running mean of a gradient's square, in place."""
+    np.multiply(gradient, gradient, out=scratch)
+    scratch *= 1 - decay
+    square *= decay
+    square += scratch
