@@ -49,6 +49,7 @@ cnp.import_array()
 
 cdef enum:
     ALIGNMENT = 64
+    HUGE_PAGE = 1 << 21
     MOST_SLICES = 256
     # Projected inputs in flight, in bytes a slice: they should stay in the second cache level.
     PROJECTION_BYTES = 1 << 19
@@ -430,8 +431,21 @@ cdef class Stepper:
         self.P = layer.output_size
         self.passes[0].x_ld = self.I
         self.passes[self.count - 1].y_ld = self.P
+        self._reserve()
+
+    cdef _reserve(self):
+        """The layers run one after the other, so one scratch serves them all."""
+        cdef Py_ssize_t wanted = 0, k
+        for k in range(self.count):
+            wanted = max(wanted, reserve_wanted(&self.passes[k], forward_scratch))
+        cdef char* start = aligned_malloc(wanted, &self.scratch)
+        if start == NULL:
+            raise MemoryError
+        for k in range(self.count):
+            self.passes[k].reserve, self.passes[k].reserve_bytes = start, wanted
 
     def __dealloc__(self):
+        free(self.scratch)
         free(self.passes)
 
     def step(self, x, out):

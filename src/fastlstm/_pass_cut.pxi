@@ -29,8 +29,9 @@ cdef double shortest(const Pass* p, int threads, Py_ssize_t granule, bint* by_un
     cdef double share = ceil_div(granules, meeting) / <double>granules
     by_rows = cycles_of_share(p, ceil(rows / min(<double>threads, rows)), 1)
     by_unit = cycles_of_share(p, rows, share) + p.T * <double>CYCLES_PER_MEETING
-    by_units[0] = by_unit < by_rows
-    return min(by_rows, by_unit)
+    # Whoever meets waits for the slowest in every step: that has to promise a tenth.
+    by_units[0] = by_unit < 0.9 * by_rows
+    return by_unit if by_units[0] else by_rows
 
 
 cdef void take_threads(Pass* p, double work, Py_ssize_t granule) noexcept nogil:
@@ -63,7 +64,8 @@ cdef void cut_sequences(Pass* p, int count) noexcept nogil:
     cdef int k = 0
     p.slices[0].first = 0
     for b in range(p.B):
-        if k + 1 < count and before * count >= rows * (k + 1):
+        # Where half of the sequence would be too much already.
+        if k + 1 < count and (2 * before + p.length[b]) * count > 2 * rows * (k + 1):
             p.slices[k].last = b
             k += 1
             p.slices[k].first = b
@@ -95,14 +97,30 @@ cdef void cut_units(Pass* p, int count, Py_ssize_t granule) noexcept nogil:
         p.slices[k].out_end = boundary(p.P, in_block, k + 1, p.count)
 
 
+cdef Py_ssize_t scratch_of_slices(const Pass* p, scratch_t scratch) noexcept nogil:
+    """Bytes of one slice's scratch: the most that one of them needs."""
+    cdef Py_ssize_t needed = 0, k
+    for k in range(p.count):
+        if p.slices[k].last > p.slices[k].first:
+            needed = max(needed, scratch(p, p.slices[k].last - p.slices[k].first))
+    return ceil_div(needed, ALIGNMENT) * ALIGNMENT
+
+
+cdef Py_ssize_t reserve_wanted(const Pass* p, scratch_t scratch) noexcept nogil:
+    """Bytes that spare a pass over one step all memory of its own, with up to the threads now allowed."""
+    cdef Py_ssize_t wanted = 0, count
+    for count in range(1, min(<Py_ssize_t>thread_count, p.B) + 1):
+        wanted = max(wanted, ceil_div(scratch(p, ceil_div(p.B, count)), ALIGNMENT) * ALIGNMENT * count)
+    return wanted
+
+
 cdef int run(Pass* p, task_t task, scratch_t scratch, Py_ssize_t granule) noexcept nogil:
     """Cut a pass and run `task` over all slices; -1 when there is no memory for their scratch."""
-    cdef Py_ssize_t needed = 0, k
-    cdef char* memory
-    cdef char* start
-    p.slices = &p.alone if p.threads <= 1 else <Slice*>malloc(p.threads * sizeof(Slice))
-    if p.slices == NULL:
-        return -1
+    cdef Slice[MOST_SLICES] slices
+    cdef Py_ssize_t needed, k
+    cdef char* memory = NULL
+    cdef char* start = p.reserve
+    p.slices = slices
     p.by_units = False
     if p.threads > 1:
         shortest(p, p.threads, granule, &p.by_units)
@@ -111,16 +129,13 @@ cdef int run(Pass* p, task_t task, scratch_t scratch, Py_ssize_t granule) noexce
     else:
         cut_sequences(p, max(1, p.threads))
     p.by_units = p.by_units and p.count > 1
+    needed = scratch_of_slices(p, scratch)
+    if p.reserve_bytes < (needed if p.by_units else needed * p.count):
+        start = aligned_malloc(needed if p.by_units else needed * p.count, &memory)
+        if start == NULL:
+            return -1
     for k in range(p.count):
-        if p.slices[k].last > p.slices[k].first:
-            needed = max(needed, scratch(p, p.slices[k].last - p.slices[k].first))
-    needed = ceil_div(needed, ALIGNMENT) * ALIGNMENT
-    start = aligned_malloc(needed if p.by_units else needed * p.count, &memory)
-    if start != NULL:
-        for k in range(p.count):
-            p.slices[k].scratch = start if p.by_units else start + k * needed
-        fl_workers_run(p.count, task, p)
+        slices[k].scratch = start if p.by_units else start + k * needed
+    fl_workers_run(p.count, task, p)
     free(memory)
-    if p.slices != &p.alone:
-        free(p.slices)
-    return 0 if start != NULL else -1
+    return 0

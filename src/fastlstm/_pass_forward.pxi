@@ -2,28 +2,23 @@
 
 cdef inline Py_ssize_t steps_projected(const Pass* p, Py_ssize_t sequences) noexcept nogil:
     """How many steps of a slice are projected at a time, so that memory does not grow with T."""
-    cdef Py_ssize_t row_bytes = panel_width(p) * p.kernels.itemsize
+    cdef Py_ssize_t row_bytes = (panel_width(p) + p.I) * p.kernels.itemsize
     return max(<Py_ssize_t>1, min(p.T, PROJECTION_BYTES // max(row_bytes * sequences, 1)))
 
 
 cdef inline Py_ssize_t forward_scratch(const Pass* p, Py_ssize_t sequences) noexcept nogil:
-    """Bytes for the projected steps, and o.tanh(c) of one step before its projection."""
-    cdef Py_ssize_t elements = steps_projected(p, sequences) * sequences * panel_width(p)
+    """Bytes for the projected steps; for their x, where a slice has some of the sequences; and for
+    o.tanh(c) of one step before its projection."""
+    cdef Py_ssize_t rows = steps_projected(p, sequences) * sequences
+    cdef Py_ssize_t elements = rows * panel_width(p)
+    if sequences < p.B:
+        elements += rows * p.I
     if p.panel_hr != NULL:
         elements += sequences * p.H
     return elements * p.kernels.itemsize
 
 
-cdef inline Py_ssize_t projected_row(const Pass* p, const Slice* s, Py_ssize_t low,
-                                     Py_ssize_t t) noexcept nogil:
-    """Where step t starts among the projected rows of the steps from `low`: as in x for a slice that
-    has all sequences, so that they are one product; at an even pitch otherwise."""
-    if s.first == 0 and s.last == p.B:
-        return p.offset[t] - p.offset[low]
-    return (t - low) * (s.last - s.first)
-
-
-cdef void project_rows(const Pass* p, const Slice* s, Py_ssize_t row, Py_ssize_t count,
+cdef void project_rows(const Pass* p, const Slice* s, Py_ssize_t count, const char* x, Py_ssize_t x_ld,
                        char* out) noexcept nogil:
     """The first part of some rows' chains: the bias, and x."""
     cdef fl_product job
@@ -31,8 +26,8 @@ cdef void project_rows(const Pass* p, const Slice* s, Py_ssize_t row, Py_ssize_t
     job.K = p.I
     job.first = panel_column(p, s.unit)
     job.last = panel_column(p, s.unit_end)
-    job.a = at(p, p.x, row * p.x_ld)
-    job.a_ld = p.x_ld
+    job.a = x
+    job.a_ld = x_ld
     job.a_k = 1
     job.panel = p.panel_ih
     job.start = p.bias
@@ -42,15 +37,28 @@ cdef void project_rows(const Pass* p, const Slice* s, Py_ssize_t row, Py_ssize_t
     p.kernels.product(&job)
 
 
-cdef void project_steps(const Pass* p, const Slice* s, Py_ssize_t low, Py_ssize_t count) noexcept nogil:
-    """The same for the steps low..low + count, into the slice's scratch."""
-    cdef Py_ssize_t t
-    if s.first == 0 and s.last == p.B:
-        project_rows(p, s, p.offset[low], p.offset[low + count] - p.offset[low], s.scratch)
-        return
+cdef Py_ssize_t gather_x(const Pass* p, const Slice* s, Py_ssize_t low, Py_ssize_t count,
+                         char* out) noexcept nogil:
+    """Copy the x of a slice's steps low..low + count to adjacent rows; returns how many."""
+    cdef Py_ssize_t rows = 0, t, b, first
     for t in range(low, low + count):
-        project_rows(p, s, p.offset[t] + s.first, active(p, t, s.first, s.last),
-                     at(p, s.scratch, projected_row(p, s, low, t) * panel_width(p)))
+        first = p.offset[t] + s.first
+        for b in range(active(p, t, s.first, s.last)):
+            copy(p, at(p, out, rows * p.I), at(p, p.x, (first + b) * p.x_ld), p.I)
+            rows += 1
+    return rows
+
+
+cdef Py_ssize_t project_steps(const Pass* p, const Slice* s, Py_ssize_t low, Py_ssize_t count,
+                              char* x) noexcept nogil:
+    """Project a slice's steps low..low + count as one product; returns how many rows they have."""
+    cdef Py_ssize_t rows = p.offset[low + count] - p.offset[low]
+    if s.last - s.first == p.B:
+        project_rows(p, s, rows, at(p, p.x, p.offset[low] * p.x_ld), p.x_ld, s.scratch)
+        return rows
+    rows = gather_x(p, s, low, count, x)
+    project_rows(p, s, rows, x, p.I, s.scratch)
+    return rows
 
 
 cdef void lstm_rows(const Pass* p, const Slice* s, const Rows* rows, char* projected, char* m) noexcept nogil:
@@ -131,16 +139,22 @@ cdef void forward_slice(void* context, int number) noexcept nogil:
     """All steps of one slice."""
     cdef Pass* p = <Pass*>context
     cdef const Slice* s = &p.slices[number]
-    cdef Py_ssize_t chunk = steps_projected(p, s.last - s.first), n = 0, k, t, low, count
+    cdef Py_ssize_t chunk = steps_projected(p, s.last - s.first), n = 0, k, t, low, count, row, rows
     cdef char* m = at(p, s.scratch, chunk * (s.last - s.first) * panel_width(p))
+    cdef char* x = at(p, m, (s.last - s.first) * p.H if p.panel_hr != NULL else 0)
     cdef unsigned long state = fl_flush_denormals()
     while n < p.T:
         count = min(chunk, p.T - n)
         low = p.T - n - count if p.reverse else n
-        project_steps(p, s, low, count)
+        rows = project_steps(p, s, low, count, x)
+        row = rows if p.reverse else 0
         for k in range(n, n + count):
             t = nth_step(p, k)
-            forward_step(p, s, t, at(p, s.scratch, projected_row(p, s, low, t) * panel_width(p)), m)
+            if p.reverse:
+                row -= active(p, t, s.first, s.last)
+            forward_step(p, s, t, at(p, s.scratch, row * panel_width(p)), m)
+            if not p.reverse:
+                row += active(p, t, s.first, s.last)
         n += count
     fl_restore(state)
 
