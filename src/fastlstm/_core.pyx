@@ -56,6 +56,8 @@ cdef enum:
     # Weights that stay in a core's own cache, in bytes.
     FIRST_LEVEL = 3 << 13
     SECOND_LEVEL = 3 << 19
+    # Of weights beyond that, so many bytes at a time.
+    SWEPT_BYTES = 1 << 19
     # Cycles: of one unit's gate update by the vector's width, of a barrier, and of a pass that another
     # thread is worth waking for.
     CYCLES_PER_UPDATE = 60
@@ -470,6 +472,7 @@ cdef class Stepper:
         with nogil:
             for k in range(self.count):
                 status |= forward_pass(&self.passes[k])
+                self.passes[k].descending = not self.passes[k].descending
         if status < 0:
             raise MemoryError
         return True

@@ -134,6 +134,7 @@ cdef struct Pass:
     int count                  # slices
     bint by_units
     Slice* slices
+    bint descending            # over the units of a single step
     char* reserve              # scratch that outlives the pass, or NULL
     Py_ssize_t reserve_bytes
     fl_barrier barrier

@@ -139,3 +139,41 @@ cdef int run(Pass* p, task_t task, scratch_t scratch, Py_ssize_t granule) noexce
     fl_workers_run(p.count, task, p)
     free(memory)
     return 0
+
+
+# Units in turn ------------------------------------------------------------------------------------------
+
+cdef struct Sweep:
+    # Goes over a slice's units, some at a time.
+    Slice part                 # the units whose turn it is
+    Py_ssize_t first, last, units
+    Py_ssize_t turns, turn
+    bint descending
+
+
+cdef void begin_sweep(const Pass* p, const Slice* s, Py_ssize_t n, Py_ssize_t inputs,
+                      Sweep* sweep) noexcept nogil:
+    """Weights that a cache can't hold are gone over up and down in turn, one step after the other: what
+    the cache still has of the step before is then what the step begins with."""
+    cdef Py_ssize_t unit_bytes = p.G // p.H * inputs * p.kernels.itemsize, in_block
+    sweep.part = s[0]
+    sweep.first, sweep.last = s.unit, s.unit_end
+    sweep.units = max(s.unit_end - s.unit, <Py_ssize_t>1)
+    sweep.turn = 0
+    sweep.descending = n & 1
+    if sweep.units * unit_bytes > SECOND_LEVEL:
+        in_block = units_in_block(p.kernels, p.grouping)
+        sweep.units = ceil_div(SWEPT_BYTES // unit_bytes, in_block) * in_block
+        sweep.units = max(sweep.units, in_block)
+    sweep.turns = ceil_div(s.unit_end - s.unit, sweep.units)
+
+
+cdef bint next_units(Sweep* sweep) noexcept nogil:
+    """Set the part whose turn it is; False when all have been."""
+    cdef Py_ssize_t place = sweep.turns - 1 - sweep.turn if sweep.descending else sweep.turn
+    if sweep.turn == sweep.turns:
+        return False
+    sweep.part.unit = sweep.first + place * sweep.units
+    sweep.part.unit_end = min(sweep.part.unit + sweep.units, sweep.last)
+    sweep.turn += 1
+    return True

@@ -11,7 +11,7 @@ cdef inline Py_ssize_t forward_scratch(const Pass* p, Py_ssize_t sequences) noex
     o.tanh(c) of one step before its projection."""
     cdef Py_ssize_t rows = steps_projected(p, sequences) * sequences
     cdef Py_ssize_t elements = rows * panel_width(p)
-    if sequences < p.B:
+    if sequences < p.B and p.T > 1:
         elements += rows * p.I
     if p.panel_hr != NULL:
         elements += sequences * p.H
@@ -119,35 +119,56 @@ cdef void project_h(const Pass* p, const Slice* s, Py_ssize_t row, Py_ssize_t co
     p.kernels.product(&job)
 
 
-cdef void forward_step(Pass* p, const Slice* s, Py_ssize_t t, char* projected, char* m) noexcept nogil:
-    cdef Rows[2] parts
-    cdef Py_ssize_t done = 0
-    cdef int k
-    for k in range(rows_of_step(p, t, s.first, s.last, parts)):
-        if p.lstm:
-            lstm_rows(p, s, &parts[k], at(p, projected, done * panel_width(p)), at(p, m, done * p.H))
-        else:
-            rnn_rows(p, s, &parts[k], at(p, projected, done * panel_width(p)))
-        done += parts[k].count
+cdef void cell_rows(const Pass* p, const Slice* s, const Rows* rows, char* projected, char* m) noexcept nogil:
+    if p.lstm:
+        lstm_rows(p, s, rows, projected, m)
+    else:
+        rnn_rows(p, s, rows, projected)
+
+
+cdef void finish_step(Pass* p, const Slice* s, Py_ssize_t t, Py_ssize_t count, const char* m) noexcept nogil:
+    """The projection of h, and the meeting of all slices that the next step needs."""
     if p.panel_hr != NULL:
         meet(p, s)
-        project_h(p, s, p.offset[t] + s.first, done, m)
+        project_h(p, s, p.offset[t] + s.first, count, m)
     meet(p, s)
 
 
-cdef void forward_slice(void* context, int number) noexcept nogil:
-    """All steps of one slice."""
-    cdef Pass* p = <Pass*>context
-    cdef const Slice* s = &p.slices[number]
-    cdef Py_ssize_t chunk = steps_projected(p, s.last - s.first), n = 0, k, t, low, count, row, rows
-    cdef char* m = at(p, s.scratch, chunk * (s.last - s.first) * panel_width(p))
-    cdef char* x = at(p, m, (s.last - s.first) * p.H if p.panel_hr != NULL else 0)
-    cdef unsigned long state = fl_flush_denormals()
+cdef void forward_step(Pass* p, const Slice* s, Py_ssize_t t, char* projected, char* m) noexcept nogil:
+    cdef Rows[2] parts
+    cdef Py_ssize_t done = 0
+    cdef Sweep sweep
+    cdef char* sums
+    cdef int k
+    for k in range(rows_of_step(p, t, s.first, s.last, parts)):
+        sums = at(p, projected, done * panel_width(p))
+        begin_sweep(p, s, t, p.P, &sweep)
+        while next_units(&sweep):
+            cell_rows(p, &sweep.part, &parts[k], sums, at(p, m, done * p.H))
+        done += parts[k].count
+    finish_step(p, s, t, done, m)
+
+
+cdef void forward_single_step(Pass* p, const Slice* s, char* m) noexcept nogil:
+    """The only step of a pass: all of its weights are gone over once, W_ih's and W_hh's by turns."""
+    cdef Rows rows = Rows(s.first, s.first, active(p, 0, s.first, s.last), -1)
+    cdef Sweep sweep
+    begin_sweep(p, s, p.descending, p.I + p.P, &sweep)
+    while next_units(&sweep):
+        project_rows(p, &sweep.part, rows.count, at(p, p.x, rows.row * p.x_ld), p.x_ld, s.scratch)
+        cell_rows(p, &sweep.part, &rows, s.scratch, m)
+    finish_step(p, s, 0, rows.count, m)
+
+
+cdef void forward_steps(Pass* p, const Slice* s, Py_ssize_t chunk, char* m, char* x) noexcept nogil:
+    """All steps of a slice, projected a chunk of them at a time."""
+    cdef Py_ssize_t n = 0, k, t, low, count, row
     while n < p.T:
         count = min(chunk, p.T - n)
         low = p.T - n - count if p.reverse else n
-        rows = project_steps(p, s, low, count, x)
-        row = rows if p.reverse else 0
+        row = project_steps(p, s, low, count, x)
+        if not p.reverse:
+            row = 0
         for k in range(n, n + count):
             t = nth_step(p, k)
             if p.reverse:
@@ -156,6 +177,19 @@ cdef void forward_slice(void* context, int number) noexcept nogil:
             if not p.reverse:
                 row += active(p, t, s.first, s.last)
         n += count
+
+
+cdef void forward_slice(void* context, int number) noexcept nogil:
+    cdef Pass* p = <Pass*>context
+    cdef const Slice* s = &p.slices[number]
+    cdef Py_ssize_t chunk = steps_projected(p, s.last - s.first)
+    cdef char* m = at(p, s.scratch, chunk * (s.last - s.first) * panel_width(p))
+    cdef char* x = at(p, m, (s.last - s.first) * p.H if p.panel_hr != NULL else 0)
+    cdef unsigned long state = fl_flush_denormals()
+    if p.T == 1:
+        forward_single_step(p, s, m)
+    else:
+        forward_steps(p, s, chunk, m, x)
     fl_restore(state)
 
 
