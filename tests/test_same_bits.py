@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import fastlstm
+from fastlstm._reference import Reference
 
 MODELS = {
     "lstm": lambda dtype: fastlstm.LSTM(5, 19, num_layers=2, dtype=dtype, rng=0),
@@ -106,3 +107,57 @@ def test_training_and_evaluation_forward_are_the_same():
     model = fastlstm.LSTM(5, 19, num_layers=2, bidirectional=True, rng=0)
     x = random(0, 9, 8, 5)
     assert same(model(x)[0], model.forward(x)[0])
+
+
+@pytest.mark.parametrize("ragged", [False, True])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"bidirectional": True, "num_layers": 2},
+        {"num_layers": 3},
+        {"num_layers": 2, "proj_size": 30},
+        {"num_layers": 4, "dropout": 0.3},
+    ],
+    ids=repr,
+)
+def test_passes_side_by_side(threads, options, ragged):
+    """Directions, and layers some steps apart, run on threads of their own where they are long enough."""
+    T, B = 60, 3
+    x = random(0, T, B, 50).astype(np.float32)
+    lengths = [T, 17, 41] if ragged else None
+    results = set()
+    for count in (1, 2, 3):
+        fastlstm.set_num_threads(count)
+        model = fastlstm.LSTM(50, 64, rng=0, **options)
+        y, state = model(x, lengths=lengths)
+        y_kept, state_kept, tape = model.forward(x, lengths=lengths)
+        gradients = tape.backward(np.ones_like(y))
+        arrays = (y, *state, y_kept, *state_kept, gradients.input, *gradients.parameters.values())
+        results.add(b"".join(array.tobytes() for array in arrays))
+    assert len(results) == 1
+
+
+@pytest.mark.parametrize(
+    "model",
+    [fastlstm.LSTM(40, 330, rng=0), fastlstm.LSTM(9, 500, proj_size=210, rng=0), fastlstm.RNN(3, 701, rng=0)],
+    ids=repr,
+)
+def test_weights_too_large_for_a_cache(threads, model):
+    """They are gone over in both orders, some units at a time."""
+    x = random(0, 7, 3, model.input_size).astype(np.float32)
+    fastlstm.set_num_threads(1)
+    expected, _ = model(x)
+    h_0, c_0 = np.zeros((1, 3, model.output_size)), np.zeros((1, 3, model.hidden_size))
+    reference = Reference(model.cell, model.parameters).forward(x, h_0, c_0, [7, 7, 7])[0]
+    np.testing.assert_allclose(expected, reference, rtol=1e-4, atol=1e-6)
+    for count in (1, 2, 3, 7):
+        fastlstm.set_num_threads(count)
+        stream = model.stream(3)
+        assert same(np.stack([stream.step(x_t) for x_t in x]), expected)
+        assert same(model(x)[0], expected)
+        y, _, tape = model.forward(x, lengths=[5, 7, 2])
+        assert same(y[:5, 0], np.ascontiguousarray(expected[:5, 0]))
+        if count == 1:
+            gradient = tape.backward(np.ones_like(y)).input
+        else:
+            assert same(tape.backward(np.ones_like(y)).input, gradient)

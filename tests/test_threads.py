@@ -57,7 +57,7 @@ print(before, after_small, _core.threads_started())
 def test_environment_sets_the_number():
     code = "import fastlstm; print(fastlstm.get_num_threads())"
     assert python(code, FASTLSTM_NUM_THREADS="3") == "3"
-    assert python(code, FASTLSTM_NUM_THREADS="") == str(config._cores())
+    assert python(code, FASTLSTM_NUM_THREADS="") == str(config.available_cores())
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_containers_quota(monkeypatch, tmp_path, quota, cores):
     monkeypatch.setattr(config, "CPU_MAX", tmp_path / "cpu.max")
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2, 3}, raising=False)
     config.CPU_MAX.write_text(quota)
-    assert config._cores() == cores
+    assert config.available_cores() == cores
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from collections.abc import Iterable
 from pathlib import Path
+
+from fastlstm.config import available_cores
 
 from .libraries import LIBRARIES
 
@@ -19,16 +20,11 @@ def cpu_model() -> str:
     return next(names, platform.processor() or platform.machine())
 
 
-def cores() -> int:
-    """Return how many cores this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def heading(libraries: Iterable[str], absent: Iterable[str]) -> list[str]:
     """Return the lines that say what runs on what."""
     versions = dict.fromkeys(f"{name.partition('-')[0]} {LIBRARIES[name].version}" for name in libraries)
     lines = [
-        f"{cpu_model()}, {cores()} cores, {platform.system()} {platform.machine()}",
+        f"{cpu_model()}, {available_cores()} cores, {platform.system()} {platform.machine()}",
         f"Python {platform.python_version()}, {', '.join(versions)}",
     ]
     missing = ", ".join(LIBRARIES[name].title for name in absent)

@@ -47,3 +47,6 @@ cdef class Stepper:
     cdef RaggedBatch batch
     cdef list held                      # what the passes point into
     cdef Pass* passes                   # [count]
+    cdef char* scratch                  # what all passes work in
+
+    cdef _reserve(self)

@@ -37,18 +37,6 @@ class Layer:
         weight_hr: _Array | None,
         reverse: bool,
     ) -> None: ...
-    def forward(
-        self,
-        batch: RaggedBatch,
-        x: _Array,
-        h_0: _Array,
-        c_0: _Array | None,
-        y: _Array,
-        h_n: _Array,
-        c_n: _Array | None,
-        gates: _Array | None = None,
-        cells: _Array | None = None,
-    ) -> None: ...
     def backward(
         self,
         batch: RaggedBatch,
@@ -68,6 +56,23 @@ class Layer:
         dbias: _Array,
         dweight_hr: _Array | None,
     ) -> None: ...
+
+class Forward:
+    def __init__(
+        self,
+        layer: Layer,
+        batch: RaggedBatch,
+        x: _Array,
+        h_0: _Array,
+        c_0: _Array | None,
+        y: _Array,
+        h_n: _Array,
+        c_n: _Array | None,
+        gates: _Array | None = None,
+        cells: _Array | None = None,
+    ) -> None: ...
+
+def run(passes: list[Forward]) -> None: ...
 
 class Stepper:
     B: int

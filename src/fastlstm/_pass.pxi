@@ -13,12 +13,31 @@
 
 # Panels ----------------------------------------------------------------------------------------------
 
+cdef extern from *:
+    """
+    #ifdef __linux__
+    #include <sys/mman.h>
+    static void fl_prefer_huge_pages(void* memory, size_t size) { madvise(memory, size, MADV_HUGEPAGE); }
+    #else
+    static void fl_prefer_huge_pages(void* memory, size_t size) { (void)memory, (void)size; }
+    #endif
+    """
+    void fl_prefer_huge_pages(void* memory, size_t size) noexcept nogil
+
+
 cdef inline char* aligned_malloc(Py_ssize_t size, char** memory) noexcept nogil:
-    """Return aligned memory, and in `memory` what is to be freed for it."""
-    memory[0] = <char*>malloc(size + ALIGNMENT)
+    """Return aligned memory, and in `memory` what is to be freed for it.
+
+    What fills a huge page may lie on huge ones: fewer addresses to look up as a pass reads the weights.
+    """
+    cdef Py_ssize_t alignment = HUGE_PAGE if size >= HUGE_PAGE else ALIGNMENT
+    memory[0] = <char*>malloc(size + alignment)
     if memory[0] == NULL:
         return NULL
-    return <char*>((<uintptr_t>memory[0] + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT)
+    cdef char* start = <char*>((<uintptr_t>memory[0] + alignment - 1) // alignment * alignment)
+    if size >= HUGE_PAGE:
+        fl_prefer_huge_pages(start, size // HUGE_PAGE * HUGE_PAGE)
+    return start
 
 
 cdef inline Py_ssize_t ceil_div(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
@@ -114,10 +133,13 @@ cdef struct Pass:
     int threads                # taken from the pool
     int count                  # slices
     bint by_units
-    Slice alone                # where there is only one
     Slice* slices
+    bint descending            # over the units of a single step
+    char* reserve              # scratch that outlives the pass, or NULL
+    Py_ssize_t reserve_bytes
     fl_barrier barrier
-
+    fl_progress* followed      # of the layer below, where that runs at the same time
+    fl_progress* progress      # for the layer above
 
 cdef inline char* at(const Pass* p, const char* base, Py_ssize_t element) noexcept nogil:
     return <char*>base + element * p.kernels.itemsize

@@ -6,15 +6,19 @@
 cdef double cycles_a_weight(const Pass* p, double rows, double weights) noexcept nogil:
     """Cycles for each vector of weights by `rows` rows, when so many weights are gone over in turn."""
     cdef double level = weights * p.kernels.itemsize
-    cdef double fetch = 0.6 if level <= FIRST_LEVEL else 1.5 if level <= SECOND_LEVEL else 6
+    cdef double fetch = 0.6 if level <= FIRST_LEVEL else 1.5
+    if level > SECOND_LEVEL:  # a sweep finds some of them in the second level all the same
+        fetch = (1.5 * SECOND_LEVEL + 6 * (level - SECOND_LEVEL)) / level
     return max(rows / 2, fetch)
 
 
-cdef double cycles_of_share(const Pass* p, double rows, double share) noexcept nogil:
-    """One thread's cycles for a share of the units in all steps, of `rows` rows each."""
+cdef double cycles_of_share(const Pass* p, double rows, double share, bint by_turns) noexcept nogil:
+    """One thread's cycles for a share of the units in all steps, of `rows` rows each.
+
+    W_ih either waits until many steps have had W_hh, or the two are needed by turns.
+    """
     cdef double w_ih = share * p.G * p.I, w_hh = share * p.G * p.P
-    # A single step goes over all weights once; in a sequence W_ih waits until all steps have W_hh.
-    cdef double resident = w_hh + w_ih if p.T == 1 else w_hh
+    cdef double resident = w_hh + w_ih if by_turns else w_hh
     cdef double steps = p.T * (w_hh * cycles_a_weight(p, rows, resident)
                                + CYCLES_PER_UPDATE * rows * share * p.H)
     return (steps + w_ih * cycles_a_weight(p, p.T * rows, resident)) / p.kernels.lanes
@@ -27,27 +31,37 @@ cdef double shortest(const Pass* p, int threads, Py_ssize_t granule, bint* by_un
     cdef Py_ssize_t granules = ceil_div(p.H, granule)
     cdef Py_ssize_t meeting = min(min(<Py_ssize_t>threads, granules), <Py_ssize_t>FL_MOST_MEETING)
     cdef double share = ceil_div(granules, meeting) / <double>granules
-    by_rows = cycles_of_share(p, ceil(rows / min(<double>threads, rows)), 1)
-    by_unit = cycles_of_share(p, rows, share) + p.T * <double>CYCLES_PER_MEETING
-    by_units[0] = by_unit < by_rows
-    return min(by_rows, by_unit)
+    by_rows = cycles_of_share(p, ceil(rows / min(<double>threads, rows)), 1, p.T == 1)
+    by_unit = cycles_of_share(p, rows, share, p.T == 1) + p.T * <double>CYCLES_PER_MEETING
+    # Whoever meets waits for the slowest in every step: that has to promise a tenth.
+    by_units[0] = by_unit < 0.9 * by_rows
+    return by_unit if by_units[0] else by_rows
+
+
+cdef int threads_wanted(const Pass* p, Py_ssize_t granule, double* cycles) noexcept nogil:
+    """How many threads shorten a pass's steps, and in `cycles` to what."""
+    cdef int threads, wanted = 1
+    cdef bint by_units = False
+    cdef double fewer
+    cycles[0] = shortest(p, 1, granule, &by_units)
+    for threads in range(2, thread_count + 1):
+        fewer = shortest(p, threads, granule, &by_units)
+        if fewer < 0.95 * cycles[0]:
+            cycles[0], wanted = fewer, threads
+    return wanted
 
 
 cdef void take_threads(Pass* p, double work, Py_ssize_t granule) noexcept nogil:
     """Take as many threads as shorten a pass of `work` times the steps' cycles."""
-    cdef double alone, best, cycles
-    cdef int threads, wanted = 1
+    cdef double cycles
+    cdef int wanted
     cdef bint by_units = False
     p.threads = 0
     if thread_count == 1 or p.offset[p.T] == 0:
         return
-    best = alone = shortest(p, 1, granule, &by_units)
-    if alone * work < CYCLES_WORTH_WAKING:
+    if shortest(p, 1, granule, &by_units) * work < CYCLES_WORTH_WAKING:
         return
-    for threads in range(2, thread_count + 1):
-        cycles = shortest(p, threads, granule, &by_units)
-        if cycles < 0.95 * best:
-            best, wanted = cycles, threads
+    wanted = threads_wanted(p, granule, &cycles)
     if wanted > 1:
         p.threads = fl_workers_take(wanted)
 
@@ -63,7 +77,8 @@ cdef void cut_sequences(Pass* p, int count) noexcept nogil:
     cdef int k = 0
     p.slices[0].first = 0
     for b in range(p.B):
-        if k + 1 < count and before * count >= rows * (k + 1):
+        # Where half of the sequence would be too much already.
+        if k + 1 < count and (2 * before + p.length[b]) * count > 2 * rows * (k + 1):
             p.slices[k].last = b
             k += 1
             p.slices[k].first = b
@@ -95,14 +110,30 @@ cdef void cut_units(Pass* p, int count, Py_ssize_t granule) noexcept nogil:
         p.slices[k].out_end = boundary(p.P, in_block, k + 1, p.count)
 
 
-cdef int run(Pass* p, task_t task, scratch_t scratch, Py_ssize_t granule) noexcept nogil:
-    """Cut a pass and run `task` over all slices; -1 when there is no memory for their scratch."""
+cdef Py_ssize_t scratch_of_slices(const Pass* p, scratch_t scratch) noexcept nogil:
+    """Bytes of one slice's scratch: the most that one of them needs."""
     cdef Py_ssize_t needed = 0, k
-    cdef char* memory
-    cdef char* start
-    p.slices = &p.alone if p.threads <= 1 else <Slice*>malloc(p.threads * sizeof(Slice))
-    if p.slices == NULL:
-        return -1
+    for k in range(p.count):
+        if p.slices[k].last > p.slices[k].first:
+            needed = max(needed, scratch(p, p.slices[k].last - p.slices[k].first))
+    return ceil_div(needed, ALIGNMENT) * ALIGNMENT
+
+
+cdef Py_ssize_t reserve_wanted(const Pass* p, scratch_t scratch) noexcept nogil:
+    """Bytes that spare a pass over one step all memory of its own, with up to the threads now allowed."""
+    cdef Py_ssize_t wanted = 0, count
+    for count in range(1, min(<Py_ssize_t>thread_count, p.B) + 1):
+        wanted = max(wanted, ceil_div(scratch(p, ceil_div(p.B, count)), ALIGNMENT) * ALIGNMENT * count)
+    return wanted
+
+
+cdef int cut(Pass* p, Slice* slices, scratch_t scratch, Py_ssize_t granule, char** memory) noexcept nogil:
+    """Cut a pass into `slices`; -1 when there is no memory for their scratch, else `memory` is to be
+    freed."""
+    cdef Py_ssize_t needed, k
+    cdef char* start = p.reserve
+    memory[0] = NULL
+    p.slices = slices
     p.by_units = False
     if p.threads > 1:
         shortest(p, p.threads, granule, &p.by_units)
@@ -111,16 +142,60 @@ cdef int run(Pass* p, task_t task, scratch_t scratch, Py_ssize_t granule) noexce
     else:
         cut_sequences(p, max(1, p.threads))
     p.by_units = p.by_units and p.count > 1
+    needed = scratch_of_slices(p, scratch)
+    if p.reserve_bytes < (needed if p.by_units else needed * p.count):
+        start = aligned_malloc(needed if p.by_units else needed * p.count, memory)
+        if start == NULL:
+            return -1
     for k in range(p.count):
-        if p.slices[k].last > p.slices[k].first:
-            needed = max(needed, scratch(p, p.slices[k].last - p.slices[k].first))
-    needed = ceil_div(needed, ALIGNMENT) * ALIGNMENT
-    start = aligned_malloc(needed if p.by_units else needed * p.count, &memory)
-    if start != NULL:
-        for k in range(p.count):
-            p.slices[k].scratch = start if p.by_units else start + k * needed
-        fl_workers_run(p.count, task, p)
+        slices[k].scratch = start if p.by_units else start + k * needed
+    return 0
+
+
+cdef int run_slices(Pass* p, task_t task, scratch_t scratch, Py_ssize_t granule) noexcept nogil:
+    """Cut a pass and run `task` over all slices; -1 when there is no memory for their scratch."""
+    cdef Slice[MOST_SLICES] slices
+    cdef char* memory
+    if cut(p, slices, scratch, granule, &memory) < 0:
+        return -1
+    fl_workers_run(p.count, task, p)
     free(memory)
-    if p.slices != &p.alone:
-        free(p.slices)
-    return 0 if start != NULL else -1
+    return 0
+
+
+# Units in turn ------------------------------------------------------------------------------------------
+
+cdef struct Sweep:
+    # Goes over a slice's units, some at a time.
+    Slice part                 # the units whose turn it is
+    Py_ssize_t first, last, units
+    Py_ssize_t turns, turn
+    bint descending
+
+
+cdef void begin_sweep(const Pass* p, const Slice* s, Py_ssize_t n, Py_ssize_t inputs,
+                      Sweep* sweep) noexcept nogil:
+    """Weights that a cache can't hold are gone over up and down in turn, one step after the other: what
+    the cache still has of the step before is then what the step begins with."""
+    cdef Py_ssize_t unit_bytes = p.G // p.H * inputs * p.kernels.itemsize, in_block
+    sweep.part = s[0]
+    sweep.first, sweep.last = s.unit, s.unit_end
+    sweep.units = max(s.unit_end - s.unit, <Py_ssize_t>1)
+    sweep.turn = 0
+    sweep.descending = n & 1
+    if sweep.units * unit_bytes > SECOND_LEVEL:
+        in_block = units_in_block(p.kernels, p.grouping)
+        sweep.units = ceil_div(SWEPT_BYTES // unit_bytes, in_block) * in_block
+        sweep.units = max(sweep.units, in_block)
+    sweep.turns = ceil_div(s.unit_end - s.unit, sweep.units)
+
+
+cdef bint next_units(Sweep* sweep) noexcept nogil:
+    """Set the part whose turn it is; False when all have been."""
+    cdef Py_ssize_t place = sweep.turns - 1 - sweep.turn if sweep.descending else sweep.turn
+    if sweep.turn == sweep.turns:
+        return False
+    sweep.part.unit = sweep.first + place * sweep.units
+    sweep.part.unit_end = min(sweep.part.unit + sweep.units, sweep.last)
+    sweep.turn += 1
+    return True

@@ -2,28 +2,23 @@
 
 cdef inline Py_ssize_t steps_projected(const Pass* p, Py_ssize_t sequences) noexcept nogil:
     """How many steps of a slice are projected at a time, so that memory does not grow with T."""
-    cdef Py_ssize_t row_bytes = panel_width(p) * p.kernels.itemsize
+    cdef Py_ssize_t row_bytes = (panel_width(p) + p.I) * p.kernels.itemsize
     return max(<Py_ssize_t>1, min(p.T, PROJECTION_BYTES // max(row_bytes * sequences, 1)))
 
 
 cdef inline Py_ssize_t forward_scratch(const Pass* p, Py_ssize_t sequences) noexcept nogil:
-    """Bytes for the projected steps, and o.tanh(c) of one step before its projection."""
-    cdef Py_ssize_t elements = steps_projected(p, sequences) * sequences * panel_width(p)
+    """Bytes for the projected steps; for their x, where a slice has some of the sequences; and for
+    o.tanh(c) of one step before its projection."""
+    cdef Py_ssize_t rows = steps_projected(p, sequences) * sequences
+    cdef Py_ssize_t elements = rows * panel_width(p)
+    if sequences < p.B and p.T > 1:
+        elements += rows * p.I
     if p.panel_hr != NULL:
         elements += sequences * p.H
     return elements * p.kernels.itemsize
 
 
-cdef inline Py_ssize_t projected_row(const Pass* p, const Slice* s, Py_ssize_t low,
-                                     Py_ssize_t t) noexcept nogil:
-    """Where step t starts among the projected rows of the steps from `low`: as in x for a slice that
-    has all sequences, so that they are one product; at an even pitch otherwise."""
-    if s.first == 0 and s.last == p.B:
-        return p.offset[t] - p.offset[low]
-    return (t - low) * (s.last - s.first)
-
-
-cdef void project_rows(const Pass* p, const Slice* s, Py_ssize_t row, Py_ssize_t count,
+cdef void project_rows(const Pass* p, const Slice* s, Py_ssize_t count, const char* x, Py_ssize_t x_ld,
                        char* out) noexcept nogil:
     """The first part of some rows' chains: the bias, and x."""
     cdef fl_product job
@@ -31,8 +26,8 @@ cdef void project_rows(const Pass* p, const Slice* s, Py_ssize_t row, Py_ssize_t
     job.K = p.I
     job.first = panel_column(p, s.unit)
     job.last = panel_column(p, s.unit_end)
-    job.a = at(p, p.x, row * p.x_ld)
-    job.a_ld = p.x_ld
+    job.a = x
+    job.a_ld = x_ld
     job.a_k = 1
     job.panel = p.panel_ih
     job.start = p.bias
@@ -42,15 +37,28 @@ cdef void project_rows(const Pass* p, const Slice* s, Py_ssize_t row, Py_ssize_t
     p.kernels.product(&job)
 
 
-cdef void project_steps(const Pass* p, const Slice* s, Py_ssize_t low, Py_ssize_t count) noexcept nogil:
-    """The same for the steps low..low + count, into the slice's scratch."""
-    cdef Py_ssize_t t
-    if s.first == 0 and s.last == p.B:
-        project_rows(p, s, p.offset[low], p.offset[low + count] - p.offset[low], s.scratch)
-        return
+cdef Py_ssize_t gather_x(const Pass* p, const Slice* s, Py_ssize_t low, Py_ssize_t count,
+                         char* out) noexcept nogil:
+    """Copy the x of a slice's steps low..low + count to adjacent rows; returns how many."""
+    cdef Py_ssize_t rows = 0, t, b, first
     for t in range(low, low + count):
-        project_rows(p, s, p.offset[t] + s.first, active(p, t, s.first, s.last),
-                     at(p, s.scratch, projected_row(p, s, low, t) * panel_width(p)))
+        first = p.offset[t] + s.first
+        for b in range(active(p, t, s.first, s.last)):
+            copy(p, at(p, out, rows * p.I), at(p, p.x, (first + b) * p.x_ld), p.I)
+            rows += 1
+    return rows
+
+
+cdef Py_ssize_t project_steps(const Pass* p, const Slice* s, Py_ssize_t low, Py_ssize_t count,
+                              char* x) noexcept nogil:
+    """Project a slice's steps low..low + count as one product; returns how many rows they have."""
+    cdef Py_ssize_t rows = p.offset[low + count] - p.offset[low]
+    if s.last - s.first == p.B:
+        project_rows(p, s, rows, at(p, p.x, p.offset[low] * p.x_ld), p.x_ld, s.scratch)
+        return rows
+    rows = gather_x(p, s, low, count, x)
+    project_rows(p, s, rows, x, p.I, s.scratch)
+    return rows
 
 
 cdef void lstm_rows(const Pass* p, const Slice* s, const Rows* rows, char* projected, char* m) noexcept nogil:
@@ -111,37 +119,83 @@ cdef void project_h(const Pass* p, const Slice* s, Py_ssize_t row, Py_ssize_t co
     p.kernels.product(&job)
 
 
-cdef void forward_step(Pass* p, const Slice* s, Py_ssize_t t, char* projected, char* m) noexcept nogil:
-    cdef Rows[2] parts
-    cdef Py_ssize_t done = 0
-    cdef int k
-    for k in range(rows_of_step(p, t, s.first, s.last, parts)):
-        if p.lstm:
-            lstm_rows(p, s, &parts[k], at(p, projected, done * panel_width(p)), at(p, m, done * p.H))
-        else:
-            rnn_rows(p, s, &parts[k], at(p, projected, done * panel_width(p)))
-        done += parts[k].count
+cdef void cell_rows(const Pass* p, const Slice* s, const Rows* rows, char* projected, char* m) noexcept nogil:
+    if p.lstm:
+        lstm_rows(p, s, rows, projected, m)
+    else:
+        rnn_rows(p, s, rows, projected)
+
+
+cdef void finish_step(Pass* p, const Slice* s, Py_ssize_t t, Py_ssize_t count, const char* m) noexcept nogil:
+    """The projection of h, and the meeting of all slices that the next step needs."""
     if p.panel_hr != NULL:
         meet(p, s)
-        project_h(p, s, p.offset[t] + s.first, done, m)
+        project_h(p, s, p.offset[t] + s.first, count, m)
     meet(p, s)
 
 
-cdef void forward_slice(void* context, int number) noexcept nogil:
-    """All steps of one slice."""
-    cdef Pass* p = <Pass*>context
-    cdef const Slice* s = &p.slices[number]
-    cdef Py_ssize_t chunk = steps_projected(p, s.last - s.first), n = 0, k, t, low, count
-    cdef char* m = at(p, s.scratch, chunk * (s.last - s.first) * panel_width(p))
-    cdef unsigned long state = fl_flush_denormals()
+cdef void forward_step(Pass* p, const Slice* s, Py_ssize_t t, char* projected, char* m) noexcept nogil:
+    cdef Rows[2] parts
+    cdef Py_ssize_t done = 0
+    cdef Sweep sweep
+    cdef char* sums
+    cdef int k
+    for k in range(rows_of_step(p, t, s.first, s.last, parts)):
+        sums = at(p, projected, done * panel_width(p))
+        begin_sweep(p, s, t, p.P, &sweep)
+        while next_units(&sweep):
+            cell_rows(p, &sweep.part, &parts[k], sums, at(p, m, done * p.H))
+        done += parts[k].count
+    finish_step(p, s, t, done, m)
+
+
+cdef void forward_single_step(Pass* p, const Slice* s, char* m) noexcept nogil:
+    """The only step of a pass: all of its weights are gone over once, W_ih's and W_hh's by turns."""
+    cdef Rows rows = Rows(s.first, s.first, active(p, 0, s.first, s.last), -1)
+    cdef Sweep sweep
+    begin_sweep(p, s, p.descending, p.I + p.P, &sweep)
+    while next_units(&sweep):
+        project_rows(p, &sweep.part, rows.count, at(p, p.x, rows.row * p.x_ld), p.x_ld, s.scratch)
+        cell_rows(p, &sweep.part, &rows, s.scratch, m)
+    finish_step(p, s, 0, rows.count, m)
+
+
+cdef void forward_steps(Pass* p, const Slice* s, Py_ssize_t chunk, char* m, char* x) noexcept nogil:
+    """All steps of a slice, projected a chunk of them at a time."""
+    cdef Py_ssize_t n = 0, k, t, low, count, row
+    if p.followed != NULL:
+        chunk = min(chunk, <Py_ssize_t>FOLLOWED_STEPS)
     while n < p.T:
         count = min(chunk, p.T - n)
+        if p.followed != NULL:
+            fl_progress_wait(p.followed, <long>(n + count))
         low = p.T - n - count if p.reverse else n
-        project_steps(p, s, low, count)
+        row = project_steps(p, s, low, count, x)
+        if not p.reverse:
+            row = 0
         for k in range(n, n + count):
             t = nth_step(p, k)
-            forward_step(p, s, t, at(p, s.scratch, projected_row(p, s, low, t) * panel_width(p)), m)
+            if p.reverse:
+                row -= active(p, t, s.first, s.last)
+            forward_step(p, s, t, at(p, s.scratch, row * panel_width(p)), m)
+            if p.progress != NULL and ((k + 1) % FOLLOWED_STEPS == 0 or k + 1 == p.T):
+                fl_progress_set(p.progress, <long>(k + 1))
+            if not p.reverse:
+                row += active(p, t, s.first, s.last)
         n += count
+
+
+cdef void forward_slice(void* context, int number) noexcept nogil:
+    cdef Pass* p = <Pass*>context
+    cdef const Slice* s = &p.slices[number]
+    cdef Py_ssize_t chunk = steps_projected(p, s.last - s.first)
+    cdef char* m = at(p, s.scratch, chunk * (s.last - s.first) * panel_width(p))
+    cdef char* x = at(p, m, (s.last - s.first) * p.H if p.panel_hr != NULL else 0)
+    cdef unsigned long state = fl_flush_denormals()
+    if p.T == 1:
+        forward_single_step(p, s, m)
+    else:
+        forward_steps(p, s, chunk, m, x)
     fl_restore(state)
 
 
@@ -160,14 +214,90 @@ cdef void final_states(const Pass* p) noexcept nogil:
             copy(p, at(p, p.c_n, b * p.H), at(p, p.cells, row * p.H), p.H)
 
 
-cdef int forward_pass(Pass* p) noexcept nogil:
-    """Run the layer; -1 when there is no memory."""
+cdef inline Py_ssize_t forward_granule(const Pass* p) noexcept nogil:
+    return units_in_block(p.kernels, p.grouping)
+
+
+cdef inline void begin_cells(const Pass* p) noexcept nogil:
     if p.lstm and p.cells == NULL and p.c_n != p.c_0:
         copy(p, p.c_n, p.c_0, p.B * p.H)
-    cdef Py_ssize_t granule = units_in_block(p.kernels, p.grouping)
+
+
+cdef int forward_pass(Pass* p) noexcept nogil:
+    """Run the layer; -1 when there is no memory."""
     cdef int status
-    take_threads(p, 1, granule)
-    status = run(p, forward_slice, forward_scratch, granule)
+    begin_cells(p)
+    take_threads(p, 1, forward_granule(p))
+    status = run_slices(p, forward_slice, forward_scratch, forward_granule(p))
     give_threads(p)
     final_states(p)
     return status
+
+
+# Two passes side by side ------------------------------------------------------------------------------
+
+cdef inline bint follows(const Pass* a, const Pass* b) noexcept nogil:
+    """Whether b is the layer above a, step by step behind it."""
+    return b.x == a.y and b.x_ld == a.y_ld and b.I == a.P and not a.reverse and not b.reverse
+
+
+cdef bint gain_together(const Pass* a, const Pass* b) noexcept nogil:
+    """Whether two threads gain more with a pass each than with a share of one after the other."""
+    cdef bint behind = follows(a, b), beside = a.x == b.x and a.y != b.y
+    cdef double rows, alone_a, alone_b, best_a, best_b
+    if thread_count < 2 or a.T < 2 or a.offset != b.offset or not (beside or behind):
+        return False
+    rows = a.offset[a.T] / <double>a.T
+    alone_a = cycles_of_share(a, rows, 1, False)
+    alone_b = cycles_of_share(b, rows, 1, behind)
+    if alone_a + alone_b < CYCLES_WORTH_WAKING:
+        return False
+    if behind:
+        alone_b *= 1 + FOLLOWED_STEPS / <double>b.T
+    threads_wanted(a, forward_granule(a), &best_a)
+    threads_wanted(b, forward_granule(b), &best_b)
+    return max(alone_a, alone_b) < 0.95 * (best_a + best_b)
+
+
+cdef void forward_one_of_two(void* context, int k) noexcept nogil:
+    forward_slice((<Pass**>context)[k], 0)
+
+
+cdef int forward_pair(Pass* a, Pass* b) noexcept nogil:
+    """Run two passes with a thread each, which has been taken; -1 when there is no memory."""
+    cdef Pass* both[2]
+    cdef Slice[2] slices
+    cdef char* memory[2]
+    cdef fl_progress progress
+    cdef int status
+    both[0], both[1] = a, b
+    if follows(a, b):
+        memset(&progress, 0, sizeof(progress))
+        a.progress = b.followed = &progress
+    begin_cells(a)
+    begin_cells(b)
+    a.threads = b.threads = 1
+    memory[1] = NULL
+    status = cut(a, &slices[0], forward_scratch, 1, &memory[0])
+    if status == 0:
+        status = cut(b, &slices[1], forward_scratch, 1, &memory[1])
+    if status == 0:
+        fl_workers_run(2, forward_one_of_two, both)
+        final_states(a)
+        final_states(b)
+    free(memory[0])
+    free(memory[1])
+    return status
+
+
+cdef int forward_passes(Pass* a, Pass* b) noexcept nogil:
+    """Run a, and b at the same time where that gains; returns how many have run, or -1."""
+    cdef int taken, status
+    if b != NULL and gain_together(a, b):
+        taken = fl_workers_take(2)
+        if taken == 2:
+            status = forward_pair(a, b)
+            fl_workers_give(taken)
+            return 2 if status == 0 else -1
+        fl_workers_give(taken)
+    return 1 if forward_pass(a) == 0 else -1

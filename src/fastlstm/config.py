@@ -16,7 +16,7 @@ CPU_MAX = Path("/sys/fs/cgroup/cpu.max")
 """Where Linux tells a container what share of the cores' time it may use."""
 
 
-def _cores() -> int:
+def available_cores() -> int:
     """Return how many cores this process may run on, and has the time of."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quota, _, period = CPU_MAX.read_text().partition(" ") if CPU_MAX.is_file() else ("max", "", "")
@@ -27,7 +27,7 @@ def _default_num_threads() -> int:
     """Return what FASTLSTM_NUM_THREADS says, or one thread a core."""
     asked = os.environ.get("FASTLSTM_NUM_THREADS", "")
     if not asked:
-        return _cores()
+        return available_cores()
     if not asked.isdecimal() or int(asked) < 1:
         raise ValueError(f"FASTLSTM_NUM_THREADS: expected an integer of at least 1, got {asked!r}")
     return int(asked)

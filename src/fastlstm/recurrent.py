@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from ._arrays import Array, as_dtype, as_floats, as_probability, as_size, check_shape
-from ._core import Layer
+from ._core import Forward, Layer, run
 from .parameters import Parameterised, Weights
 from .ragged import Arrangement, Padding
 from .streaming import Stream
@@ -223,12 +223,38 @@ class Recurrent(Parameterised, Generic[State]):
         final = [np.empty_like(array) for array in start]
         kept = Kept(arrangement, layers, start, self._workspaces.take()) if training else None
         rows = arrangement.rows(padding.time_major(given)).astype(self.dtype, copy=False)
-        size, columns = self.output_size, self._gives
-        result = padding.empty(columns, self.dtype)
+        result = padding.empty(self._gives, self.dtype)
         # The last layer may write there itself; but what a tape keeps must not be the caller's to change.
         result_rows = None if training else padding.adjacent_rows(arrangement, result)
+        rows = self._run_layers(rows, layers, arrangement, start, final, kept, result_rows)
+        if rows is not result_rows:
+            padding.unpack(arrangement, rows, result)
+        final_state = self._to_state(
+            [self._like_caller(arrangement.unsort(array), padding) for array in final]
+        )
+        if kept is None:
+            return result, final_state, None
+        tape: Tape[State] = Tape(self, kept, padding, given.dtype, self._state_dtypes(state))
+        return result, final_state, tape
+
+    def _run_layers(
+        self,
+        rows: Array,
+        layers: list[Layer],
+        arrangement: Arrangement,
+        start: list[Array],
+        final: list[Array],
+        kept: Kept | None,
+        result_rows: Array | None,
+    ) -> Array:
+        """Return the last layer's rows, in `result_rows` if those are given."""
+        size, columns = self.output_size, self._gives
+        passes: list[Forward] = []
         for layer in range(self.num_layers):
             if kept is not None:
+                if layer and self.dropout:
+                    run(passes)
+                    passes.clear()
                 rows = self._dropped(rows, kept) if layer else rows
                 y = kept.begin_layer(rows, columns)
             elif layer == self.num_layers - 1 and result_rows is not None:
@@ -239,19 +265,11 @@ class Recurrent(Parameterised, Generic[State]):
                 k = layer * self.directions + direction
                 gates, cells = (None, None) if kept is None else kept.begin_direction(self)
                 part = y[:, direction * size : (direction + 1) * size]
-                layers[k].forward(
-                    arrangement.batch, rows, *h_and_c(start, k), part, *h_and_c(final, k), gates, cells
-                )
+                h_c_0, h_c_n = h_and_c(start, k), h_and_c(final, k)
+                passes.append(Forward(layers[k], arrangement.batch, rows, *h_c_0, part, *h_c_n, gates, cells))
             rows = y
-        if rows is not result_rows:
-            padding.unpack(arrangement, rows, result)
-        final_state = self._to_state(
-            [self._like_caller(arrangement.unsort(array), padding) for array in final]
-        )
-        if kept is None:
-            return result, final_state, None
-        tape: Tape[State] = Tape(self, kept, padding, given.dtype, self._state_dtypes(state))
-        return result, final_state, tape
+        run(passes)
+        return rows
 
     def _padding(self, x: Array) -> Padding:
         layout = "(B, T, I)" if self.batch_first else "(T, B, I)"

@@ -69,6 +69,12 @@ class Kept:
         self.cells.append(cells)
         return gates, cells
 
+    @property
+    def nbytes(self) -> int:
+        """The bytes of all that was kept but the input."""
+        arrays = (*self.outputs, *self.gates, *self.cells, *self.masks)
+        return sum(array.nbytes for array in arrays if array is not None)
+
     def output(self, place: Place, size: int) -> Array:
         """Return a direction's columns of its layer's output."""
         return self.outputs[place.layer][:, place.direction * size :][:, :size]
@@ -90,6 +96,11 @@ class Tape(Generic[State]):
         self._padding = padding
         self._input_dtype = input_dtype
         self._state_dtypes = state_dtypes
+
+    @property
+    def nbytes(self) -> int:
+        """How many bytes the tape keeps, beside the input; 0 after `backward`."""
+        return 0 if self._kept is None else self._kept.nbytes
 
     def backward(self, dy: ArrayLike | None = None, dstate: State | None = None) -> Gradients[State]:
         """Return the gradients for those of the forward pass's results.
