@@ -149,7 +149,7 @@ class Sequential(Parameterised):
         rows: NDArray[Any] = as_integers(x, "x") if indices else as_floats(x, "x")
         sequences = self._sequences(rows.shape, indices, lengths)
         states = iter(self._states(state, sequences, "state"))
-        if sequences is not None:
+        if sequences is not None and isinstance(self.layers[0], PlainLayer):
             rows = sequences.zero_past_ends(rows)
         final, tapes = [], []
         for layer, weights in zip(self.layers, weights_of(self.layers), strict=True):
