@@ -16,6 +16,7 @@ from .layers import (
     Tanh,
 )
 from .recurrent import LSTM, RNN
+from .saving import load, save
 from .sequential import Sequential
 
 __version__ = "0.1.0"
@@ -37,6 +38,8 @@ __all__ = [
     "Softmax",
     "Tanh",
     "get_num_threads",
+    "load",
+    "save",
     "set_num_threads",
     "show_config",
 ]

@@ -91,7 +91,10 @@ def as_number(value: float, name: str, expected: str = "a number") -> float:
     """Return `value` as a float; TypeError otherwise."""
     if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
         raise TypeError(f"{name}: expected {expected}, got {value!r}")
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError:
+        raise ValueError(f"{name}: expected {expected}, got an integer that no float can hold") from None
 
 
 def as_probability(value: float, name: str) -> float:

@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from types import MappingProxyType
 from typing import Any, Self
 
@@ -59,13 +61,53 @@ def replace(layers: Sequence[Parameterised], changes: Sequence[Mapping[str, Arra
             layer._weights = weights
 
 
+_stored: ContextVar[Mapping[str, Array] | None] = ContextVar("stored parameters", default=None)
+
+
+@contextmanager
+def stored_parameters(arrays: Mapping[str, Array]) -> Iterator[None]:
+    """Let a layer made in the block have these parameters, which are its own, and draw none.
+
+    What does not fit is refused with a ValueError before memory is asked for.
+    """
+    token = _stored.set(arrays)
+    try:
+        yield
+    finally:
+        _stored.reset(token)
+
+
+def _taken(arrays: Mapping[str, Array], name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    """Return the stored array of that name; ValueError if it does not fit."""
+    if name not in arrays:
+        raise ValueError(f"{name}: expected an array of shape {shape}, got none")
+    array = arrays[name]
+    if array.shape != shape or array.dtype != dtype:
+        raise ValueError(f"{name}: expected {shape} of {dtype}, got {array.shape} of {array.dtype}")
+    return array
+
+
 class Parameterised:
     """Base of everything that has weights.
 
-    A subclass calls `_set_initial` once; its parameters' names, shapes and dtype are fixed from then on.
+    A subclass calls `_draw_initial` or `_set_initial` once; its parameters' names, shapes and dtype are
+    fixed from then on.
     """
 
     _weights: Weights
+
+    def _draw_initial(
+        self,
+        shapes: Iterable[tuple[str, tuple[int, ...]]],
+        dtype: np.dtype[Any],
+        draw: Callable[[str, tuple[int, ...]], Array],
+    ) -> None:
+        """Draw initial values by name and shape, unless there are stored ones."""
+        stored = _stored.get()
+        if stored is None:
+            self._set_initial({name: draw(name, shape).astype(dtype) for name, shape in shapes})
+        else:
+            self._set_initial({name: _taken(stored, name, shape, dtype) for name, shape in shapes})
 
     def _set_initial(self, arrays: Mapping[str, Array]) -> None:
         self._weights = Weights({name: _frozen(array) for name, array in arrays.items()})

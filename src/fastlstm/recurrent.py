@@ -68,13 +68,11 @@ class Recurrent(Parameterised, Generic[State]):
             )
         self._rng = np.random.default_rng(rng)
         self._workspaces = Workspaces()
+        self._draw_initial(self._parameter_shapes(), self.dtype, self._draw)
+
+    def _draw(self, name: str, shape: tuple[int, ...]) -> Array:
         bound = 1 / np.sqrt(self.hidden_size)
-        self._set_initial(
-            {
-                name: self._rng.uniform(-bound, bound, shape).astype(self.dtype)
-                for name, shape in self._parameter_shapes()
-            }
-        )
+        return self._rng.uniform(-bound, bound, shape)
 
     # Sizes and names
 

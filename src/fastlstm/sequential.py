@@ -149,7 +149,7 @@ class Sequential(Parameterised):
         rows: NDArray[Any] = as_integers(x, "x") if indices else as_floats(x, "x")
         sequences = self._sequences(rows.shape, indices, lengths)
         states = iter(self._states(state, sequences, "state"))
-        if sequences is not None:
+        if sequences is not None and isinstance(self.layers[0], PlainLayer):
             rows = sequences.zero_past_ends(rows)
         final, tapes = [], []
         for layer, weights in zip(self.layers, weights_of(self.layers), strict=True):
@@ -277,12 +277,14 @@ def check_layers(layers: tuple[AnyLayer, ...]) -> None:
     """Raise TypeError or ValueError unless each layer can stand where it does."""
     if not layers:
         raise ValueError("layers: expected at least one, got none")
+    seen = set()
     for place, layer in enumerate(layers):
         if not isinstance(layer, (Recurrent, Readout, PlainLayer)):
             expected = "LSTM, RNN or a layer of fastlstm.layers"
             raise TypeError(f"layers: expected {expected}, got {type(layer).__name__} at {place}")
-        if any(layer is before for before in layers[:place]):
+        if id(layer) in seen:
             raise ValueError(f"layers: expected each only once, got {layer!r} again at {place}")
+        seen.add(id(layer))
         if isinstance(layer, Embedding) and place:
             raise ValueError(f"layers: expected Embedding only as the first, got it at {place}")
     check_sizes(layers)

@@ -62,10 +62,16 @@ class Embedding(PlainLayer):
             None if padding_idx is None else as_index(padding_idx, "padding_idx", self.num_embeddings)
         )
         self.dtype = as_dtype(dtype)
-        weight = np.random.default_rng(rng).standard_normal((num_embeddings, embedding_dim))
-        if self.padding_idx is not None:
-            weight[self.padding_idx] = 0
-        self._set_initial({"weight": weight.astype(self.dtype)})
+        generator = np.random.default_rng(rng)
+
+        def draw(name: str, shape: tuple[int, ...]) -> Array:
+            weight = generator.standard_normal(shape)
+            if self.padding_idx is not None:
+                weight[self.padding_idx] = 0
+            return weight
+
+        shape = self.num_embeddings, self.embedding_dim
+        self._draw_initial([("weight", shape)], self.dtype, draw)
 
     @property
     def _gives(self) -> int:

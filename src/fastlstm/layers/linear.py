@@ -53,11 +53,16 @@ class Linear(PlainLayer):
         self.out_features = as_size(out_features, "out_features")
         self.bias = bool(bias)
         self.dtype = as_dtype(dtype)
-        generator, bound = np.random.default_rng(rng), 1 / np.sqrt(self.in_features)
-        arrays = {"weight": generator.uniform(-bound, bound, (out_features, in_features))}
+        generator = np.random.default_rng(rng)
+
+        def draw(name: str, shape: tuple[int, ...]) -> Array:
+            bound = 1 / np.sqrt(self.in_features)
+            return generator.uniform(-bound, bound, shape)
+
+        shapes: list[tuple[str, tuple[int, ...]]] = [("weight", (self.out_features, self.in_features))]
         if self.bias:
-            arrays["bias"] = generator.uniform(-bound, bound, out_features)
-        self._set_initial({name: array.astype(self.dtype) for name, array in arrays.items()})
+            shapes.append(("bias", (self.out_features,)))
+        self._draw_initial(shapes, self.dtype, draw)
 
     @property
     def _reads(self) -> int:

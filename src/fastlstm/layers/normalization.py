@@ -44,7 +44,11 @@ class LayerNorm(PlainLayer):
         self.size = as_size(size, "size")
         self.eps = as_positive(eps, "eps")
         self.dtype = as_dtype(dtype)
-        self._set_initial({"weight": np.ones(self.size, self.dtype), "bias": np.zeros(self.size, self.dtype)})
+        self._draw_initial(
+            [("weight", (self.size,)), ("bias", (self.size,))],
+            self.dtype,
+            lambda name, shape: np.ones(shape) if name == "weight" else np.zeros(shape),
+        )
 
     @property
     def _reads(self) -> int:
