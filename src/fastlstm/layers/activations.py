@@ -1,12 +1,14 @@
 """Functions of each number, or of the numbers of each step."""
 
+# SciPy's special functions, as its sparse arrays, take longer to import than all of this package: they are
+# imported by those who call what needs them.
+
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import special
 
 from .._arrays import Array, as_floats
 from ..gradients import Gradients
@@ -70,7 +72,9 @@ class Sigmoid(Activation):
     """
 
     def _value(self, x: Array) -> Array:
-        y: Array = special.expit(x)
+        from scipy.special import expit
+
+        y: Array = expit(x)
         return y
 
     def _gradient(self, y: Array, dy: Array) -> Array:
@@ -109,7 +113,9 @@ class Softmax(Activation):
     """
 
     def _value(self, x: Array) -> Array:
-        y: Array = special.softmax(x, axis=-1)
+        from scipy.special import softmax
+
+        y: Array = softmax(x, axis=-1)
         return y
 
     def _gradient(self, y: Array, dy: Array) -> Array:
@@ -128,7 +134,9 @@ class LogSoftmax(Activation):
     """
 
     def _value(self, x: Array) -> Array:
-        y: Array = special.log_softmax(x, axis=-1)
+        from scipy.special import log_softmax
+
+        y: Array = log_softmax(x, axis=-1)
         return y
 
     def _gradient(self, y: Array, dy: Array) -> Array:

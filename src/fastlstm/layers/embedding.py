@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
-from scipy.sparse import csr_array
 
 from .._arrays import Array, as_dtype, as_index, as_integers, as_size
 from ..gradients import Gradients
@@ -92,6 +91,8 @@ class Embedding(PlainLayer):
         indices, weight = self._indices(x), weights["weight"]
 
         def backward(dy: Array) -> Gradients[None]:
+            from scipy.sparse import csr_array
+
             # Row by row of the weights, a sum over the places where its index stands.
             places = indices.ravel()
             count = len(places)
