@@ -9,7 +9,18 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes
 from support import central_differences
 
-from fastlstm import Dropout, Embedding, LayerNorm, Linear, LogSoftmax, ReLU, Sigmoid, Softmax, Tanh
+from fastlstm import (
+    Dropout,
+    Embedding,
+    LayerNorm,
+    Linear,
+    LogSoftmax,
+    ReLU,
+    Sigmoid,
+    Softmax,
+    Tanh,
+    set_num_threads,
+)
 
 LAYERS = [
     Tanh,
@@ -162,3 +173,26 @@ def test_repr(layer, shown):
 def test_refusals(call, error, sentence):
     with pytest.raises(error, match=re.escape(sentence)):
         call()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("K", "M"), [(1, 1), (5, 3), (64, 200), (130, 65)])
+def test_linear_gives_the_same_bits(threads, K, M, dtype):
+    """Alone or among others, on one thread or several; and so do its gradients on any number."""
+    linear = Linear(K, M, dtype=dtype, rng=0)
+    x = np.random.default_rng(0).standard_normal((700, K)).astype(dtype)
+    results = set()
+    for count in (1, 2, 3):
+        set_num_threads(count)
+        y, tape = linear.forward(x)
+        gradients = tape.backward(np.cos(y))
+        arrays = (y, gradients.input, gradients.parameters["weight"], gradients.parameters["bias"])
+        results.add(b"".join(array.tobytes() for array in arrays))
+    assert len(results) == 1
+    assert linear(x[41]).tobytes() == y[41].tobytes()
+    assert linear(x[600:].reshape(4, 25, K)).tobytes() == y[600:].tobytes()
+    wide = x.astype(np.float64)
+    np.testing.assert_allclose(
+        y, wide @ linear.parameters["weight"].T + linear.parameters["bias"], rtol=1e-3, atol=1e-5
+    )
+    np.testing.assert_allclose(gradients.parameters["weight"], np.cos(y).T @ wide, rtol=1e-3, atol=1e-3)

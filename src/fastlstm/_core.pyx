@@ -223,6 +223,7 @@ include "_pass_cut.pxi"
 include "_pass_forward.pxi"
 include "_pass_sums.pxi"
 include "_pass_backward.pxi"
+include "_product.pxi"
 
 
 # Layers -----------------------------------------------------------------------------------------------

@@ -161,9 +161,9 @@ class Sequential(Parameterised):
                 assert sequences is not None
                 rows, tape = layer._forward(rows, sequences, self._two_directions)
             elif training:
-                rows, tape = layer._forward(rows, weights.arrays)
+                rows, tape = layer._forward(rows, weights)
             else:
-                rows = layer._evaluate(rows, weights.arrays)
+                rows = layer._evaluate(rows, weights)
             if training and tape is not None:
                 tapes.append(tape)
         if sequences is not None and not self._readout:

@@ -5,13 +5,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 from numpy.typing import ArrayLike
 
 from .._arrays import Array, as_floats
 from ..gradients import Gradients
+from ..parameters import Weights
 from .base import LayerTape, PlainLayer
 
 
@@ -32,7 +31,7 @@ class Activation(PlainLayer):
         """Return dx."""
         raise NotImplementedError
 
-    def _forward(self, x: ArrayLike, weights: Mapping[str, Array]) -> tuple[Array, LayerTape]:
+    def _forward(self, x: ArrayLike, weights: Weights) -> tuple[Array, LayerTape]:
         given = as_floats(x, "x")
         if given.ndim == 0:
             raise ValueError("x: expected shape (..., n), got ()")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from .._arrays import Array, as_floats, check_shape
 from ..gradients import Gradients
-from ..parameters import Parameterised
+from ..parameters import Parameterised, Weights
 
 
 class LayerTape:
@@ -53,11 +53,11 @@ class PlainLayer(Parameterised):
         """How many numbers the last axis of y has; None where as many as x has."""
         return None
 
-    def _forward(self, x: ArrayLike, weights: Mapping[str, Array]) -> tuple[Array, LayerTape]:
+    def _forward(self, x: ArrayLike, weights: Weights) -> tuple[Array, LayerTape]:
         """Return the output in training, and its tape."""
         raise NotImplementedError
 
-    def _evaluate(self, x: ArrayLike, weights: Mapping[str, Array]) -> Array:
+    def _evaluate(self, x: ArrayLike, weights: Weights) -> Array:
         """Return the output in evaluation."""
         return self._forward(x, weights)[0]
 
@@ -69,7 +69,7 @@ class PlainLayer(Parameterised):
         TypeError, ValueError
             If `x` is not as the layer's description says.
         """
-        return self._evaluate(x, self.parameters)
+        return self._evaluate(x, self._weights)
 
     def forward(self, x: ArrayLike) -> tuple[Array, LayerTape]:
         """Return the layer's output in training, and a tape for `LayerTape.backward`.
@@ -81,4 +81,4 @@ class PlainLayer(Parameterised):
         TypeError, ValueError
             If `x` is not as the layer's description says.
         """
-        return self._forward(x, self.parameters)
+        return self._forward(x, self._weights)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 from numpy.typing import ArrayLike
 
 from .._arrays import Array, as_floats, as_probability
 from ..gradients import Gradients
+from ..parameters import Weights
 from ..recurrent import Rng, dropout_mask
 from .base import LayerTape, PlainLayer
 
@@ -51,10 +50,10 @@ class Dropout(PlainLayer):
     def __repr__(self) -> str:
         return f"Dropout({self.p})"
 
-    def _evaluate(self, x: ArrayLike, weights: Mapping[str, Array]) -> Array:
+    def _evaluate(self, x: ArrayLike, weights: Weights) -> Array:
         return as_floats(x, "x")
 
-    def _forward(self, x: ArrayLike, weights: Mapping[str, Array]) -> tuple[Array, LayerTape]:
+    def _forward(self, x: ArrayLike, weights: Weights) -> tuple[Array, LayerTape]:
         given = as_floats(x, "x")
         mask = dropout_mask(self._rng, self.p, given.shape, given.dtype)
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from .._arrays import Array, as_dtype, as_index, as_integers, as_size
 from ..gradients import Gradients
+from ..parameters import Weights
 from ..recurrent import Rng
 from .base import LayerTape, PlainLayer
 
@@ -87,8 +86,8 @@ class Embedding(PlainLayer):
             raise ValueError(f"x: expected indices from 0 to {self.num_embeddings - 1}, got {wrong}")
         return indices
 
-    def _forward(self, x: ArrayLike, weights: Mapping[str, Array]) -> tuple[Array, LayerTape]:
-        indices, weight = self._indices(x), weights["weight"]
+    def _forward(self, x: ArrayLike, weights: Weights) -> tuple[Array, LayerTape]:
+        indices, weight = self._indices(x), weights.arrays["weight"]
 
         def backward(dy: Array) -> Gradients[None]:
             from scipy.sparse import csr_array

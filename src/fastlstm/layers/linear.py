@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from .._arrays import Array, as_dtype, as_size
+from .._core import Product
 from ..gradients import Gradients
+from ..parameters import Weights
 from ..recurrent import Rng
 from .base import LayerTape, PlainLayer, as_vectors
 
@@ -76,19 +76,26 @@ class Linear(PlainLayer):
         bias = "" if self.bias else ", bias=False"
         return f"Linear({self.in_features}, {self.out_features}{bias})"
 
-    def _forward(self, x: ArrayLike, weights: Mapping[str, Array]) -> tuple[Array, LayerTape]:
-        given, weight = as_vectors(x, self.in_features), weights["weight"]
-        array = given.astype(self.dtype, copy=False)
-        y = array @ weight.T
-        if self.bias:
-            y += weights["bias"]
+    def _packed(self, weights: Weights) -> Product:
+        """Return the packed weights, which are kept with those they came from."""
+        if weights.derived is None:
+            bias = weights.arrays["bias"] if self.bias else np.zeros(self.out_features, self.dtype)
+            weights.derived = Product(weights.arrays["weight"], bias)
+        packed: Product = weights.derived
+        return packed
+
+    def _forward(self, x: ArrayLike, weights: Weights) -> tuple[Array, LayerTape]:
+        given, packed = as_vectors(x, self.in_features), self._packed(weights)
+        rows = np.ascontiguousarray(given.reshape(-1, self.in_features), self.dtype)
+        y = np.empty((*given.shape[:-1], self.out_features), self.dtype)
+        packed.forward(rows, y.reshape(-1, self.out_features))
 
         def backward(dy: Array) -> Gradients[None]:
-            dy = dy.astype(self.dtype, copy=False)
-            rows = dy.reshape(-1, self.out_features)
-            gradients = {"weight": rows.T @ array.reshape(-1, self.in_features)}
-            if self.bias:
-                gradients["bias"] = rows.sum(axis=0)
-            return Gradients((dy @ weight).astype(given.dtype, copy=False), None, gradients)
+            d_rows = np.ascontiguousarray(dy.reshape(-1, self.out_features), self.dtype)
+            dx = np.empty_like(rows)
+            gradients = {name: np.zeros_like(array) for name, array in weights.arrays.items()}
+            d_bias = gradients["bias"] if self.bias else np.zeros(self.out_features, self.dtype)
+            packed.backward(rows, d_rows, dx, gradients["weight"], d_bias)
+            return Gradients(dx.reshape(given.shape).astype(given.dtype, copy=False), None, gradients)
 
         return y, LayerTape(y.shape, backward)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from .._arrays import Array, as_dtype, as_positive, as_size
 from ..gradients import Gradients
+from ..parameters import Weights
 from .base import LayerTape, PlainLayer, as_vectors
 
 
@@ -57,8 +56,8 @@ class LayerNorm(PlainLayer):
     def __repr__(self) -> str:
         return f"LayerNorm({self.size}{'' if self.eps == 1e-5 else f', eps={self.eps}'})"
 
-    def _forward(self, x: ArrayLike, weights: Mapping[str, Array]) -> tuple[Array, LayerTape]:
-        given, weight = as_vectors(x, self.size), weights["weight"]
+    def _forward(self, x: ArrayLike, weights: Weights) -> tuple[Array, LayerTape]:
+        given, weight = as_vectors(x, self.size), weights.arrays["weight"]
         array = given.astype(self.dtype, copy=False)
         normal = array - array.mean(axis=-1, keepdims=True)
         scale = 1 / np.sqrt((normal * normal).mean(axis=-1, keepdims=True) + self.dtype.type(self.eps))
@@ -78,4 +77,4 @@ class LayerNorm(PlainLayer):
             dx *= scale
             return Gradients(dx.astype(given.dtype, copy=False), None, gradients)
 
-        return normal * weight + weights["bias"], LayerTape(given.shape, backward)
+        return normal * weight + weights.arrays["bias"], LayerTape(given.shape, backward)

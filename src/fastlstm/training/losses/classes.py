@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.linalg.blas import get_blas_funcs
 
 from ..._arrays import Array, as_floats, as_integers, check_shape
 from ...gradients import Gradients
@@ -135,19 +133,18 @@ def linear_softmax_cross_entropy(
         raise ValueError(f"x: expected shape (..., {linear.in_features}), got {given.shape}")
     count = linear.out_features
     classes, shares, real = _counted(target, (*given.shape[:-1], count), lengths, weight, mask, batch_first)
-    weights = linear.parameters
+    weights = linear._weights
+    packed = linear._packed(weights)
     rows = np.ascontiguousarray((given if real is None else given[real]), linear.dtype)
     rows = rows.reshape(-1, linear.in_features)
-    d_rows, gradients, value = np.empty_like(rows), {n: np.zeros_like(a) for n, a in weights.items()}, 0.0
+    d_rows, gradients = np.empty_like(rows), {n: np.zeros_like(a) for n, a in weights.arrays.items()}
+    d_bias = gradients["bias"] if linear.bias else np.zeros(count, linear.dtype)
+    value = 0.0
     for part in _parts(len(rows), count):
-        logits = rows[part] @ weights["weight"].T
-        if linear.bias:
-            logits += weights["bias"]
+        logits = np.empty((len(rows[part]), count), linear.dtype)
+        packed.forward(rows[part], logits)
         value += _into_gradient(logits, classes[part], shares[part])
-        np.matmul(logits, weights["weight"], out=d_rows[part])
-        _add_product(logits, rows[part], gradients["weight"])
-        if linear.bias:
-            gradients["bias"] += logits.sum(axis=0)
+        packed.backward(rows[part], logits, d_rows[part], gradients["weight"], d_bias)
     return value, Gradients(scattered(d_rows, real, given.shape, given.dtype), None, gradients)
 
 
@@ -200,10 +197,3 @@ def _into_gradient(logits: Array, classes: Classes, shares: Array) -> float:
     logits *= (shares / sums).astype(logits.dtype)[:, None]
     logits[rows, classes] -= shares.astype(logits.dtype)
     return value
-
-
-def _add_product(a: Array, b: Array, out: Array) -> None:
-    """Add aᵀ·b, of (n, i) and (n, j), to `out` (i, j) where it is; all C-contiguous."""
-    gemm: Any = get_blas_funcs("gemm", (a, b, out))
-    # BLAS stores by columns, so it sees the transposes: outᵀ += bᵀ·a.
-    gemm(1, b.T, a.T, 1, out.T, trans_b=True, overwrite_c=True)
