@@ -55,7 +55,9 @@ class Layer:
         dweight_hh: _Array,
         dbias: _Array,
         dweight_hr: _Array | None,
+        workspace: NDArray[np.uint8] | None = None,
     ) -> None: ...
+    def workspace_bytes(self, batch: RaggedBatch) -> int: ...
 
 class Product:
     def __init__(self, weight: _Array, bias: _Array) -> None: ...

@@ -311,8 +311,17 @@ cdef class Layer:
     def __dealloc__(self):
         free(self.panels)
 
+    def workspace_bytes(self, RaggedBatch batch):
+        """How many bytes of workspace `backward` can use."""
+        cdef Pass p
+        memset(&p, 0, sizeof(Pass))
+        p.kernels, p.offset, p.T = self.kernels, batch.offset, batch.T
+        p.I, p.H, p.P, p.G = self.input_size, self.hidden_size, self.output_size, self.gates_size
+        p.w_hr = self.panel_hr
+        return backward_bytes(&p) + ALIGNMENT
+
     def backward(self, RaggedBatch batch, x, h_0, c_0, y, gates, cells, dy, dh, dc, dx, bint add_dx,
-                 dweight_ih, dweight_hh, dbias, dweight_hr):
+                 dweight_ih, dweight_hh, dbias, dweight_hr, workspace=None):
         """Run the layer backward over what its `Forward` read and wrote.
 
         Parameters
@@ -328,6 +337,8 @@ cdef class Layer:
             Add to `dx` instead.
         dweight_ih, dweight_hh, dbias, dweight_hr : arrays like the weights, added to
             `dbias` is the gradient of each bias; `dweight_hr` is None without a projection.
+        workspace : uint8 array, optional
+            `workspace_bytes` or more, overwritten; spares the pass asking for memory of its own.
         """
         cdef int itemsize = self.kernels.itemsize, status
         cdef Py_ssize_t rows = batch.rows, B = batch.B
@@ -358,6 +369,10 @@ cdef class Layer:
             p.dy, p.dy_ld = dy_held.data, dy_held.ld
         p.dx, p.dx_ld, p.add_dx = dx_held.data, dx_held.ld, add_dx
         p.dw_ih, p.dw_hh, p.dbias, p.dw_hr = dw_ih.data, dw_hh.data, db.data, data(dw_hr)
+        cdef unsigned char[::1] bytes_held = workspace
+        if workspace is not None and bytes_held.shape[0] > ALIGNMENT:
+            p.reserve = aligned(<char*>&bytes_held[0], ALIGNMENT)
+            p.reserve_bytes = bytes_held.shape[0] - ALIGNMENT
         with nogil:
             status = backward_pass(&p)
         if status < 0:

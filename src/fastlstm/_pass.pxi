@@ -25,6 +25,10 @@ cdef extern from *:
     void fl_prefer_huge_pages(void* memory, size_t size) noexcept nogil
 
 
+cdef inline char* aligned(char* start, Py_ssize_t alignment) noexcept nogil:
+    return <char*>((<uintptr_t>start + alignment - 1) // alignment * alignment)
+
+
 cdef inline char* aligned_malloc(Py_ssize_t size, char** memory) noexcept nogil:
     """Return aligned memory, and in `memory` what is to be freed for it.
 
@@ -34,7 +38,7 @@ cdef inline char* aligned_malloc(Py_ssize_t size, char** memory) noexcept nogil:
     memory[0] = <char*>malloc(size + alignment)
     if memory[0] == NULL:
         return NULL
-    cdef char* start = <char*>((<uintptr_t>memory[0] + alignment - 1) // alignment * alignment)
+    cdef char* start = aligned(memory[0], alignment)
     if size >= HUGE_PAGE:
         fl_prefer_huge_pages(start, size // HUGE_PAGE * HUGE_PAGE)
     return start

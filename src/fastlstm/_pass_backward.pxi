@@ -112,16 +112,26 @@ cdef void backward_slice(void* context, int number) noexcept nogil:
 
 # A whole backward pass --------------------------------------------------------------------------------
 
-cdef int prepare_backward(Pass* p, char** memory) noexcept nogil:
-    """Pack the transposed weights and lay out the rest; -1 when there is no memory."""
-    cdef Py_ssize_t rows = p.offset[p.T]
+cdef Py_ssize_t backward_bytes(const Pass* p) noexcept nogil:
+    """Bytes of the transposed panels, and of what a projection's gradient needs of all rows."""
     cdef Py_ssize_t size = (panel_bytes(p.kernels, FL_OUTPUTS, p.P, p.G)
                             + panel_bytes(p.kernels, FL_OUTPUTS, p.I, p.G))
     if p.w_hr != NULL:
-        size += panel_bytes(p.kernels, FL_OUTPUTS, p.H, p.P) + rows * (p.P + p.H) * p.kernels.itemsize
-    cdef char* end = aligned_malloc(size, memory)
-    if end == NULL:
-        return -1
+        size += panel_bytes(p.kernels, FL_OUTPUTS, p.H, p.P)
+        size += p.offset[p.T] * (p.P + p.H) * p.kernels.itemsize
+    return size
+
+
+cdef int prepare_backward(Pass* p, char** memory) noexcept nogil:
+    """Pack the transposed weights and lay out the rest; -1 when there is no memory."""
+    cdef Py_ssize_t rows = p.offset[p.T]
+    cdef char* end = p.reserve
+    memory[0] = NULL
+    if p.reserve_bytes < backward_bytes(p):
+        end = aligned_malloc(backward_bytes(p), memory)
+        if end == NULL:
+            return -1
+    p.reserve_bytes = 0
     p.panel_hh_t = end
     end = pack(p.kernels, FL_OUTPUTS, p.P, p.G, p.w_hh, 1, p.P, end)
     if not p.kernels.plain:

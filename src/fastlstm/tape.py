@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from ._arrays import Array, as_floats, check_shape
 from ._core import Layer
@@ -139,8 +139,10 @@ class Tape(Generic[State]):
         d_start = [kept.arrangement.sort(a) for a in model._states(dstate, padding, "dstate")]
         self._kept = None
         parameters: dict[str, Array] = {}
+        needed = max(packed.workspace_bytes(kept.arrangement.batch) for packed in kept.layers)
+        workspace = kept.workspace.bytes(needed)
         for layer in reversed(range(model.num_layers)):
-            d_rows = self._backward_layer(layer, kept, d_rows, d_start, parameters)
+            d_rows = self._backward_layer(layer, kept, d_rows, d_start, parameters, workspace)
             mask = kept.masks[layer - 1] if layer else None
             if mask is not None:
                 d_rows *= mask
@@ -159,7 +161,13 @@ class Tape(Generic[State]):
         )
 
     def _backward_layer(
-        self, layer: int, kept: Kept, dy: Array | None, d_start: list[Array], parameters: dict[str, Array]
+        self,
+        layer: int,
+        kept: Kept,
+        dy: Array | None,
+        d_start: list[Array],
+        parameters: dict[str, Array],
+        workspace: NDArray[np.uint8],
     ) -> Array:
         """Run both directions of a layer; return its input's gradient, turn d_start's into the initial's."""
         model, size, rows = self._model, self._model.output_size, kept.inputs[layer]
@@ -189,6 +197,7 @@ class Tape(Generic[State]):
                 gradients[place.name("weight_hh")],
                 bias,
                 gradients.get(place.name("weight_hr")),
+                workspace,
             )
             if model.bias:
                 gradients[place.name("bias_hh")] = bias.copy()

@@ -26,15 +26,18 @@ class Workspace:
         self._spare = spare
         self._used: list[NDArray[np.uint8]] = []
 
-    def empty(self, rows: int, columns: int, dtype: np.dtype[Any]) -> Array:
-        """Return a (rows, columns) array of anything, as `numpy.empty` does."""
-        size = rows * columns * dtype.itemsize
+    def bytes(self, size: int) -> NDArray[np.uint8]:
+        """Return so many bytes of anything."""
         if size < SMALLEST:
-            return np.empty((rows, columns), dtype)
+            return np.empty(size, np.uint8)
         fitting = [k for k, block in enumerate(self._spare) if size <= block.nbytes <= 2 * size]
         block = self._spare.pop(fitting[0]) if fitting else np.empty(size, np.uint8)
         self._used.append(block)
-        array: Array = block[:size].view(dtype).reshape(rows, columns)
+        return block[:size]
+
+    def empty(self, rows: int, columns: int, dtype: np.dtype[Any]) -> Array:
+        """Return a (rows, columns) array of anything, as `numpy.empty` does."""
+        array: Array = self.bytes(rows * columns * dtype.itemsize).view(dtype).reshape(rows, columns)
         return array
 
 
