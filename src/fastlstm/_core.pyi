@@ -70,9 +70,10 @@ class Layer:
     ) -> None: ...
 
 class Stepper:
-    B: int
-    I: int
-    P: int
+    batch_size: int
+    input_size: int
+    output_size: int
+    itemsize: int
     def __init__(
         self,
         layers: list[Layer],
