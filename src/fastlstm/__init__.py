@@ -1,6 +1,7 @@
 """The fastest LSTM on CPUs: NumPy arrays in, NumPy arrays out."""
 
 from .config import get_num_threads, set_num_threads, show_config
+from .embedding import get_include, get_library
 from .layers import (
     Dropout,
     Embedding,
@@ -37,6 +38,8 @@ __all__ = [
     "Sigmoid",
     "Softmax",
     "Tanh",
+    "get_include",
+    "get_library",
     "get_num_threads",
     "load",
     "save",

@@ -82,9 +82,10 @@ class Forward:
 def run(passes: list[Forward]) -> None: ...
 
 class Stepper:
-    B: int
-    I: int
-    P: int
+    batch_size: int
+    input_size: int
+    output_size: int
+    itemsize: int
     def __init__(
         self,
         layers: list[Layer],

@@ -134,6 +134,10 @@ def threads_supported():
 cdef class Matrix:
     """A float matrix that an array owns, held for as long as this object lives."""
 
+    cdef object array
+    cdef char* data
+    cdef Py_ssize_t ld                  # distance between two rows, in elements
+
 
 cdef Matrix matrix(
     object array, str name, Py_ssize_t rows, Py_ssize_t columns, int itemsize,
@@ -189,6 +193,12 @@ cdef class RaggedBatch:
     lengths : int64 array (B,)
         In descending order.
     """
+
+    cdef readonly Py_ssize_t T          # steps of the longest sequence
+    cdef readonly Py_ssize_t B          # sequences
+    cdef readonly Py_ssize_t rows       # steps of all sequences together
+    cdef Py_ssize_t* offset             # [T + 1] first row of each step
+    cdef Py_ssize_t* length             # [B] in descending order
 
     def __cinit__(self, const int64_t[::1] lengths):
         cdef Py_ssize_t b, t
@@ -269,6 +279,21 @@ cdef class Layer:
 
     All arrays are float32 or all float64, C-contiguous, and must not change while the layer lives.
     """
+
+    cdef const fl_kernels* kernels
+    cdef readonly str cell
+    cdef readonly bint reverse
+    cdef readonly Py_ssize_t input_size     # I
+    cdef readonly Py_ssize_t hidden_size    # H
+    cdef readonly Py_ssize_t output_size    # P, the size of h
+    cdef readonly Py_ssize_t gates_size     # G, pre-activations: 4.H for an LSTM, H for a plain RNN
+    cdef object weight_ih, weight_hh, weight_hr
+    cdef Py_ssize_t blocks              # panels of the gates
+    cdef char* panels                   # what the pointers below point into
+    cdef char* bias                     # [blocks][4][V]
+    cdef char* panel_ih                 # [blocks][I][4][V]
+    cdef char* panel_hh                 # [blocks][P][4][V]
+    cdef char* panel_hr                 # [blocks of P][H][4][V], when projected
 
     def __cinit__(self, str cell, weight_ih, weight_hh, bias, weight_hr, bint reverse):
         cdef int itemsize = weight_ih.itemsize
@@ -455,11 +480,12 @@ cdef class Stepper:
         cdef Py_ssize_t k
         cdef Layer layer = layers[0]
         cdef int itemsize = layer.kernels.itemsize
+        cdef RaggedBatch batch = RaggedBatch(native_array("q", [1] * B))
         cdef Matrix h_k, c_k, y_k, x_k = None
         self.typenum = cnp.NPY_FLOAT if itemsize == 4 else cnp.NPY_DOUBLE
-        self.B, self.I, self.count = B, layer.input_size, len(layers)
-        self.batch = RaggedBatch(native_array("q", [1] * B))
-        self.held = []
+        self.itemsize, self.batch_size, self.input_size = itemsize, B, layer.input_size
+        self.count = len(layers)
+        self.held = [batch]
         self.passes = <Pass*>malloc(self.count * sizeof(Pass))
         if self.passes == NULL:
             raise MemoryError
@@ -470,13 +496,13 @@ cdef class Stepper:
             y_k = None
             if k + 1 < self.count:
                 y_k = matrix(between[k], "between", B, layer.output_size, itemsize, True)
-            self.passes[k] = begin(layer, self.batch, x_k, h_k, c_k, y_k, None, None)
+            self.passes[k] = begin(layer, batch, x_k, h_k, c_k, y_k, None, None)
             self.passes[k].h_n, self.passes[k].c_n = h_k.data, data(c_k)
             self.held.append((layer, h_k, c_k, y_k))
             x_k = y_k
-        self.P = layer.output_size
-        self.passes[0].x_ld = self.I
-        self.passes[self.count - 1].y_ld = self.P
+        self.output_size = layer.output_size
+        self.passes[0].x_ld = self.input_size
+        self.passes[self.count - 1].y_ld = self.output_size
         self._reserve()
 
     cdef _reserve(self):
@@ -503,23 +529,29 @@ cdef class Stepper:
             False, and nothing has happened, unless both are C-contiguous arrays of the layers' dtype
             that share no memory.
         """
-        cdef char* x_data = fitting(x, self.typenum, self.B, self.I, False)
-        cdef char* y_data = fitting(out, self.typenum, self.B, self.P, True)
-        cdef int itemsize = self.passes.kernels.itemsize, status = 0
-        cdef Py_ssize_t k
+        cdef char* x_data = fitting(x, self.typenum, self.batch_size, self.input_size, False)
+        cdef char* y_data = fitting(out, self.typenum, self.batch_size, self.output_size, True)
+        cdef Py_ssize_t row_bytes = self.batch_size * self.itemsize
+        cdef int status
         if x_data == NULL or y_data == NULL:
             return False
-        if x_data < y_data + self.B * self.P * itemsize and y_data < x_data + self.B * self.I * itemsize:
+        if x_data < y_data + row_bytes * self.output_size and y_data < x_data + row_bytes * self.input_size:
             return False
-        self.passes[0].x = x_data
-        self.passes[self.count - 1].y = y_data
         with nogil:
-            for k in range(self.count):
-                status |= forward_pass(&self.passes[k])
-                self.passes[k].descending = not self.passes[k].descending
+            status = self.advance(x_data, y_data)
         if status < 0:
             raise MemoryError
         return True
+
+    cdef int advance(self, const void* x, void* out) noexcept nogil:
+        cdef int status = 0
+        cdef Py_ssize_t k
+        self.passes[0].x = <const char*>x
+        self.passes[self.count - 1].y = <char*>out
+        for k in range(self.count):
+            status |= forward_pass(&self.passes[k])
+            self.passes[k].descending = not self.passes[k].descending
+        return status
 
 
 cdef char* fitting(object array, int typenum, Py_ssize_t B, Py_ssize_t columns, bint writable):

@@ -92,6 +92,17 @@ class Stream(Generic[State]):
             self._stepper.step(np.array(x, order="C"), result)
         return result
 
+    @property
+    def stepper(self) -> Stepper:
+        """What `step` runs on, for Cython code that steps in a loop of its own: `fastlstm.Stepper`.
+
+        Its steps move this stream's state. It has the model's weights as they are now and is of no more use
+        once they have changed, after `reset`, and after `state` has been set: take it again then.
+        """
+        if self._weights is not self._model._weights:
+            self._use_current_weights()
+        return self._stepper
+
     def _use_current_weights(self) -> None:
         model, (h, *c) = self._model, self._states
         weights = model._weights
