@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from ._arrays import Array, as_dtype, as_floats, as_integers, as_probability, as_size, check_shape
 from ._core import Layer
+from .inspection import Trace, trace
 from .parameters import Parameterised, Weights
 from .ragged import Arrangement, Padding
 from .streaming import Stream
@@ -184,13 +185,19 @@ class Recurrent(Parameterised, Generic[State]):
         TypeError
             If an array is not one of floats, or `lengths` not one of integers.
         """
-        y, final, tape = self._run(x, state, lengths, training=True)
+        y, final, tape = self._run(x, state, lengths, training=True, dropout=self.dropout)
         assert tape is not None
         return y, final, tape
 
     def _run(
-        self, x: ArrayLike, state: State | None, lengths: ArrayLike | None, training: bool
+        self,
+        x: ArrayLike,
+        state: State | None,
+        lengths: ArrayLike | None,
+        training: bool,
+        dropout: float = 0.0,
     ) -> tuple[Array, State, Tape[State] | None]:
+        """Run forward; with `training` there is a tape, and only then can there be dropout."""
         given = as_floats(x, "x")
         padding = self._padding(given)
         arrangement = self._arrangement(padding, lengths)
@@ -205,7 +212,7 @@ class Recurrent(Parameterised, Generic[State]):
         result_rows = None if training else padding.adjacent_rows(arrangement, result)
         for layer in range(self.num_layers):
             if kept is not None:
-                rows = self._dropped(rows, kept) if layer else rows
+                rows = self._dropped(rows, kept, dropout) if layer else rows
                 y = kept.begin_layer(rows, columns)
             elif layer == self.num_layers - 1 and result_rows is not None:
                 y = result_rows
@@ -250,12 +257,12 @@ class Recurrent(Parameterised, Generic[State]):
             raise ValueError(f"lengths: expected 0 to T={padding.T}, got {wrong}")
         return Arrangement(padding.T, padding.B, steps)
 
-    def _dropped(self, rows: Array, kept: Kept) -> Array:
+    def _dropped(self, rows: Array, kept: Kept, dropout: float) -> Array:
         """Return the rows with dropout, and keep its mask."""
-        if not self.dropout:
+        if not dropout:
             kept.masks.append(None)
             return rows
-        keep = 1 - self.dropout
+        keep = 1 - dropout
         mask: Array = (self._rng.random(rows.shape, np.float32) < keep).astype(self.dtype)
         if keep:
             mask /= keep
@@ -298,6 +305,38 @@ class Recurrent(Parameterised, Generic[State]):
             self.dtype if part is None else as_floats(part, "state").dtype
             for part in self._from_state(state, "state")
         ]
+
+    # Other ways to run
+
+    def trace(
+        self, x: ArrayLike, state: State | None = None, *, lengths: ArrayLike | None = None
+    ) -> Trace[State]:
+        """Run as calling does, the same bits, and return all gates, cells and outputs of every step.
+
+        Parameters
+        ----------
+        x, state, lengths
+            As for `forward`.
+
+        Returns
+        -------
+        Trace
+            `y` and `state` as the call returns them, and `trace[layer, direction]` with the arrays i, f,
+            g, o, c and h, laid out as `x`; h alone for an RNN.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As `forward`.
+
+        Examples
+        --------
+        >>> import numpy as np, fastlstm
+        >>> trace = fastlstm.LSTM(3, 5, num_layers=2, rng=0).trace(np.ones((7, 3)))
+        >>> trace[1, 0].f.shape
+        (7, 5)
+        """
+        return trace(self, x, state, lengths)
 
     def stream(self, batch_size: int | None = None) -> Stream[State]:
         """Return a stream: the model fed one step at a time, its state carried along.
