@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +31,19 @@ def distance(actual: Any, expected: NDArray[Any]) -> float:
         return 0.0
     scale = max(float(np.abs(expected).max()), 0.1)
     return float(np.abs(actual.astype(np.float64) - expected).max()) / scale
+
+
+def central_differences(function: Callable[[], float], array: NDArray[Any]) -> NDArray[Any]:
+    """Return the gradient of a scalar function of nothing with respect to `array`, which it reads."""
+    gradient = np.empty_like(array)
+    for index in np.ndindex(array.shape):
+        at = array[index]
+        array[index] = at + 1e-6
+        above = function()
+        array[index] = at - 1e-6
+        gradient[index] = (above - function()) / 2e-6
+        array[index] = at
+    return gradient
 
 
 @dataclass

@@ -70,12 +70,16 @@ class TestRefusals:
         }
         return _core.Layer(**(arrays | changes))
 
+    def forward(self, **arrays):
+        batch = _core.RaggedBatch(np.array([2, 2]))
+        _core.run([_core.Forward(self.layer(), batch, **arrays)])
+
     def arrays(self, **changes):
         shapes = {"x": (4, 3), "h_0": (2, 2), "c_0": (2, 2), "y": (4, 2), "h_n": (2, 2), "c_n": (2, 2)}
         return {name: np.zeros(shape, np.float32) for name, shape in shapes.items()} | changes
 
     def test_accepts_what_fits(self):
-        self.layer().forward(_core.RaggedBatch(np.array([2, 2])), **self.arrays())
+        self.forward(**self.arrays())
 
     @pytest.mark.parametrize(
         ("change", "error"),
@@ -91,13 +95,13 @@ class TestRefusals:
     )
     def test_arrays(self, change, error):
         with pytest.raises(error, match=next(iter(change))):
-            self.layer().forward(_core.RaggedBatch(np.array([2, 2])), **self.arrays(**change))
+            self.forward(**self.arrays(**change))
 
     def test_read_only_output(self):
         y = np.zeros((4, 2), np.float32)
         y.flags.writeable = False
         with pytest.raises((BufferError, ValueError), match=r"read-only|writable"):
-            self.layer().forward(_core.RaggedBatch(np.array([2, 2])), **self.arrays(y=y))
+            self.forward(**self.arrays(y=y))
 
     def test_weights(self):
         with pytest.raises(ValueError, match="weight_hh"):

@@ -114,3 +114,17 @@ def test_numbers_kept_for_backward(options):
     assert 5 * H < tape.nbytes / y.itemsize / (T * B * model.num_layers * model.directions) <= 6.5 * H
     tape.backward(y)
     assert tape.nbytes == 0
+
+
+def test_what_importing_imports():
+    """Nothing that takes its time beside NumPy and SciPy's linear algebra, and no optional library."""
+    code = """
+import sys, numpy, scipy.linalg.cython_blas
+before = set(sys.modules)
+import fastlstm
+print(*sorted(set(sys.modules) - before))
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    packages = {name.partition(".")[0] for name in run.stdout.split()} - set(sys.stdlib_module_names)
+    packages = {name for name in packages if "cython" not in name}
+    assert packages == {"fastlstm", "safetensors"}

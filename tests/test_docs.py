@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import fastlstm
+import fastlstm.training
 
 MODULES = [
     name
@@ -24,9 +25,12 @@ def test_examples(name):
     assert result.failed == 0
 
 
-@pytest.mark.parametrize("name", fastlstm.__all__)
-def test_public_names_have_examples(name):
-    assert ">>>" in inspect.getdoc(getattr(fastlstm, name))
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [(module, name) for module in (fastlstm, fastlstm.training) for name in module.__all__],
+)
+def test_public_names_have_examples(module, name):
+    assert ">>>" in inspect.getdoc(getattr(module, name))
 
 
 def test_readme():

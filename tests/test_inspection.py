@@ -182,7 +182,7 @@ lstm = fastlstm.LSTM(3, 5, rng=0)
             "layer, direction: expected one of (0, 0), got (1, 0)",
         ),
         (lambda: lstm.trace(x)[0], ValueError, "layer, direction: expected one of (0, 0), got 0"),
-        (lambda: lstm.trace(x).sequence(2), ValueError, "b: expected a sequence from 0 to 1, got 2"),
+        (lambda: lstm.trace(x).sequence(2), ValueError, "b: expected an index from 0 to 1, got 2"),
         (lambda: lstm.trace(x).sequence(-1), ValueError, "b: expected an integer of at least 0, got -1"),
         (lambda: lstm.trace(x).sequence(0.5), TypeError, "b: expected an integer, got 0.5"),
         (lambda: lstm.trace(x[:, 0]).sequence(0), ValueError, "b: expected the trace of a batch"),

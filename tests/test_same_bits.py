@@ -109,6 +109,34 @@ def test_training_and_evaluation_forward_are_the_same():
     assert same(model(x)[0], model.forward(x)[0])
 
 
+@pytest.mark.parametrize("ragged", [False, True])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"bidirectional": True, "num_layers": 2},
+        {"num_layers": 3},
+        {"num_layers": 2, "proj_size": 30},
+        {"num_layers": 4, "dropout": 0.3},
+    ],
+    ids=repr,
+)
+def test_passes_side_by_side(threads, options, ragged):
+    """Directions, and layers some steps apart, run on threads of their own where they are long enough."""
+    T, B = 60, 3
+    x = random(0, T, B, 50).astype(np.float32)
+    lengths = [T, 17, 41] if ragged else None
+    results = set()
+    for count in (1, 2, 3):
+        fastlstm.set_num_threads(count)
+        model = fastlstm.LSTM(50, 64, rng=0, **options)
+        y, state = model(x, lengths=lengths)
+        y_kept, state_kept, tape = model.forward(x, lengths=lengths)
+        gradients = tape.backward(np.ones_like(y))
+        arrays = (y, *state, y_kept, *state_kept, gradients.input, *gradients.parameters.values())
+        results.add(b"".join(array.tobytes() for array in arrays))
+    assert len(results) == 1
+
+
 @pytest.mark.parametrize(
     "model",
     [fastlstm.LSTM(40, 330, rng=0), fastlstm.LSTM(9, 500, proj_size=210, rng=0), fastlstm.RNN(3, 701, rng=0)],

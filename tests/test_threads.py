@@ -1,5 +1,6 @@
 """A good guest: threads, forks and the interpreter lock, for real."""
 
+import importlib
 import multiprocessing
 import os
 import subprocess
@@ -56,8 +57,32 @@ print(before, after_small, _core.threads_started())
 
 def test_environment_sets_the_number():
     code = "import fastlstm; print(fastlstm.get_num_threads())"
-    assert python(code, FASTLSTM_NUM_THREADS="3") == "3"
-    assert python(code, FASTLSTM_NUM_THREADS="") == str(config.available_cores())
+    assert python(code, FASTLSTM_NUM_THREADS="3", OMP_NUM_THREADS="1") == "3"
+    assert python(code, FASTLSTM_NUM_THREADS="", OMP_NUM_THREADS="") == str(config.available_cores())
+    assert python(code, FASTLSTM_NUM_THREADS="", OMP_NUM_THREADS="1,4") == "1"
+    assert python(code, FASTLSTM_NUM_THREADS="", OMP_NUM_THREADS="1000") == str(config.available_cores())
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no affinity here")
+def test_affinity():
+    code = """
+import os
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+import fastlstm
+print(fastlstm.get_num_threads())
+"""
+    assert python(code, FASTLSTM_NUM_THREADS="", OMP_NUM_THREADS="") == "1"
+
+
+def test_threadpoolctl(threads):
+    threadpoolctl = pytest.importorskip("threadpoolctl")
+    importlib.import_module("fastlstm.threadpool")
+    fastlstm.set_num_threads(2)
+    with threadpoolctl.threadpool_limits(1):
+        assert fastlstm.get_num_threads() == 1
+    assert fastlstm.get_num_threads() == 2
+    (ours,) = [library for library in threadpoolctl.threadpool_info() if library["user_api"] == "fastlstm"]
+    assert (ours["num_threads"], ours["version"]) == (2, fastlstm.__version__)
 
 
 @pytest.mark.parametrize(

@@ -1,17 +1,45 @@
 """The fastest LSTM on CPUs: NumPy arrays in, NumPy arrays out."""
 
 from .config import get_num_threads, set_num_threads, show_config
-from .layers import Embedding, Linear
+from .layers import (
+    Dropout,
+    Embedding,
+    LastStep,
+    LayerNorm,
+    Linear,
+    LogSoftmax,
+    MaxOverTime,
+    MeanOverTime,
+    ReLU,
+    Sigmoid,
+    Softmax,
+    Tanh,
+)
 from .recurrent import LSTM, RNN
+from .saving import load, save
+from .sequential import Sequential
 
 __version__ = "0.1.0"
 
 __all__ = [
     "LSTM",
     "RNN",
+    "Dropout",
     "Embedding",
+    "LastStep",
+    "LayerNorm",
     "Linear",
+    "LogSoftmax",
+    "MaxOverTime",
+    "MeanOverTime",
+    "ReLU",
+    "Sequential",
+    "Sigmoid",
+    "Softmax",
+    "Tanh",
     "get_num_threads",
+    "load",
+    "save",
     "set_num_threads",
     "show_config",
 ]

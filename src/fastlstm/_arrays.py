@@ -54,6 +54,14 @@ def as_integers(value: ArrayLike, name: str) -> NDArray[np.int64]:
     return array.astype(np.int64, copy=False)
 
 
+def as_booleans(value: ArrayLike, name: str) -> NDArray[np.bool_]:
+    """Return `value` as an array of booleans; TypeError if it is not one."""
+    array = _as_array(value, name)
+    if array.dtype.kind != "b":
+        raise TypeError(f"{name}: expected an array of booleans, got dtype {array.dtype}")
+    return array
+
+
 def check_shape(array: NDArray[Any], name: str, expected: tuple[int, ...]) -> None:
     """Raise ValueError unless `array` has the `expected` shape."""
     if array.shape != expected:
@@ -71,13 +79,54 @@ def as_size(value: int, name: str, least: int = 1) -> int:
     return size
 
 
+def as_index(value: int, name: str, end: int) -> int:
+    """Return `value` as an int from 0 to `end`, exclusive; TypeError or ValueError otherwise."""
+    index = as_size(value, name, least=0)
+    if index >= end:
+        raise ValueError(f"{name}: expected an index from 0 to {end - 1}, got {index}")
+    return index
+
+
+def as_number(value: float, name: str, expected: str = "a number") -> float:
+    """Return `value` as a float; TypeError otherwise."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
+        raise TypeError(f"{name}: expected {expected}, got {value!r}")
+    try:
+        return float(value)
+    except OverflowError:
+        raise ValueError(f"{name}: expected {expected}, got an integer that no float can hold") from None
+
+
 def as_probability(value: float, name: str) -> float:
     """Return `value` as a float in [0, 1]; TypeError or ValueError otherwise."""
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
-        raise TypeError(f"{name}: expected a number in [0, 1], got {value!r}")
-    if not 0 <= value <= 1:
+    number = as_number(value, name, "a number in [0, 1]")
+    if not 0 <= number <= 1:
         raise ValueError(f"{name}: expected a number in [0, 1], got {value!r}")
-    return float(value)
+    return number
+
+
+def as_positive(value: float, name: str) -> float:
+    """Return `value` as a float above 0; TypeError or ValueError otherwise."""
+    number = as_number(value, name, "a number above 0")
+    if not number > 0:
+        raise ValueError(f"{name}: expected a number above 0, got {value!r}")
+    return number
+
+
+def as_nonnegative(value: float, name: str) -> float:
+    """Return `value` as a float of at least 0; TypeError or ValueError otherwise."""
+    number = as_number(value, name, "a number of at least 0")
+    if not number >= 0:
+        raise ValueError(f"{name}: expected a number of at least 0, got {value!r}")
+    return number
+
+
+def as_share(value: float, name: str) -> float:
+    """Return `value` as a float in [0, 1); TypeError or ValueError otherwise."""
+    number = as_number(value, name, "a number in [0, 1)")
+    if not 0 <= number < 1:
+        raise ValueError(f"{name}: expected a number in [0, 1), got {value!r}")
+    return number
 
 
 def as_dtype(value: object) -> np.dtype[Any]:

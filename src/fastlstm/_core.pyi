@@ -37,18 +37,6 @@ class Layer:
         weight_hr: _Array | None,
         reverse: bool,
     ) -> None: ...
-    def forward(
-        self,
-        batch: RaggedBatch,
-        x: _Array,
-        h_0: _Array,
-        c_0: _Array | None,
-        y: _Array,
-        h_n: _Array,
-        c_n: _Array | None,
-        gates: _Array | None = None,
-        cells: _Array | None = None,
-    ) -> None: ...
     def backward(
         self,
         batch: RaggedBatch,
@@ -68,6 +56,28 @@ class Layer:
         dbias: _Array,
         dweight_hr: _Array | None,
     ) -> None: ...
+
+class Product:
+    def __init__(self, weight: _Array, bias: _Array) -> None: ...
+    def forward(self, x: _Array, y: _Array) -> None: ...
+    def backward(self, x: _Array, dy: _Array, dx: _Array, dweight: _Array, dbias: _Array) -> None: ...
+
+class Forward:
+    def __init__(
+        self,
+        layer: Layer,
+        batch: RaggedBatch,
+        x: _Array,
+        h_0: _Array,
+        c_0: _Array | None,
+        y: _Array,
+        h_n: _Array,
+        c_n: _Array | None,
+        gates: _Array | None = None,
+        cells: _Array | None = None,
+    ) -> None: ...
+
+def run(passes: list[Forward]) -> None: ...
 
 class Stepper:
     B: int

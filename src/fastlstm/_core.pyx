@@ -28,6 +28,9 @@ from ._kernels cimport (
     fl_lstm_step_backward,
     fl_pack,
     fl_product,
+    fl_progress,
+    fl_progress_set,
+    fl_progress_wait,
     fl_restore,
     fl_rnn_step,
     fl_rnn_step_backward,
@@ -58,6 +61,8 @@ cdef enum:
     SECOND_LEVEL = 3 << 19
     # Of weights beyond that, so many bytes at a time.
     SWEPT_BYTES = 1 << 19
+    # Steps that a layer waits for before it follows the layer below.
+    FOLLOWED_STEPS = 8
     # Cycles: of one unit's gate update by the vector's width, of a barrier, and of a pass that another
     # thread is worth waking for.
     CYCLES_PER_UPDATE = 60
@@ -218,6 +223,7 @@ include "_pass_cut.pxi"
 include "_pass_forward.pxi"
 include "_pass_sums.pxi"
 include "_pass_backward.pxi"
+include "_product.pxi"
 
 
 # Layers -----------------------------------------------------------------------------------------------
@@ -305,47 +311,14 @@ cdef class Layer:
     def __dealloc__(self):
         free(self.panels)
 
-    def forward(self, RaggedBatch batch, x, h_0, c_0, y, h_n, c_n, gates=None, cells=None):
-        """Run the layer over a batch.
-
-        Parameters
-        ----------
-        batch : RaggedBatch
-        x : array (rows, I)
-        h_0 : array (B, P)
-        c_0 : array (B, H), None unless the cell is "lstm"
-        y : array (rows, P), written; its rows may be further apart
-        h_n, c_n : arrays like h_0 and c_0, written; they may be h_0 and c_0
-        gates, cells : arrays (rows, G) and (rows, H), written for `backward`, or None; "lstm" only
-        """
-        cdef int itemsize = self.kernels.itemsize, status
-        cdef Py_ssize_t rows = batch.rows, B = batch.B
-        cdef Py_ssize_t I = self.input_size, H = self.hidden_size, P = self.output_size, G = self.gates_size
-        cdef Matrix h_n_held = matrix(h_n, "h_n", B, P, itemsize, True)
-        cdef Matrix c_n_held = matrix(c_n, "c_n", B, H, itemsize, True)
-        cdef Pass p = begin(
-            self, batch,
-            matrix(x, "x", rows, I, itemsize, False, True),
-            matrix(h_0, "h_0", B, P, itemsize),
-            matrix(c_0, "c_0", B, H, itemsize),
-            matrix(y, "y", rows, P, itemsize, True, True),
-            matrix(gates, "gates", rows, G, itemsize, True),
-            matrix(cells, "cells", rows, H, itemsize, True),
-        )
-        p.h_n, p.c_n = h_n_held.data, data(c_n_held)
-        with nogil:
-            status = forward_pass(&p)
-        if status < 0:
-            raise MemoryError
-
     def backward(self, RaggedBatch batch, x, h_0, c_0, y, gates, cells, dy, dh, dc, dx, bint add_dx,
                  dweight_ih, dweight_hh, dbias, dweight_hr):
-        """Run the layer backward over what `forward` read and wrote.
+        """Run the layer backward over what its `Forward` read and wrote.
 
         Parameters
         ----------
         batch, x, h_0, c_0, y, gates, cells
-            As in `forward`. `gates` is overwritten with the gradients of the pre-activations; for a
+            As in `Forward`. `gates` is overwritten with the gradients of the pre-activations; for a
             plain RNN it is scratch (rows, H) and `cells` is None.
         dy : array (rows, P) or None
         dh, dc : arrays like h_0 and c_0
@@ -392,6 +365,62 @@ cdef class Layer:
 
 
 # Steps ------------------------------------------------------------------------------------------------
+
+cdef class Forward:
+    """A layer's pass over a batch, for `run`; it holds its arrays.
+
+    Parameters
+    ----------
+    layer : Layer
+    batch : RaggedBatch
+    x : array (rows, I)
+    h_0 : array (B, P)
+    c_0 : array (B, H), None unless the cell is "lstm"
+    y : array (rows, P), written; its rows may be further apart
+    h_n, c_n : arrays like h_0 and c_0, written; they may be h_0 and c_0
+    gates, cells : arrays (rows, G) and (rows, H), written for `Layer.backward`, or None; "lstm" only
+    """
+
+    cdef Pass steps
+    cdef tuple held
+
+    def __cinit__(self, Layer layer, RaggedBatch batch, x, h_0, c_0, y, h_n, c_n, gates=None, cells=None):
+        cdef int itemsize = layer.kernels.itemsize
+        cdef Py_ssize_t rows = batch.rows, B = batch.B
+        cdef Py_ssize_t I = layer.input_size, H = layer.hidden_size, P = layer.output_size
+        cdef Matrix h_n_held = matrix(h_n, "h_n", B, P, itemsize, True)
+        cdef Matrix c_n_held = matrix(c_n, "c_n", B, H, itemsize, True)
+        self.held = (layer, batch, x, h_0, c_0, y, h_n, c_n, gates, cells)
+        self.steps = begin(
+            layer, batch,
+            matrix(x, "x", rows, I, itemsize, False, True),
+            matrix(h_0, "h_0", B, P, itemsize),
+            matrix(c_0, "c_0", B, H, itemsize),
+            matrix(y, "y", rows, P, itemsize, True, True),
+            matrix(gates, "gates", rows, layer.gates_size, itemsize, True),
+            matrix(cells, "cells", rows, H, itemsize, True),
+        )
+        self.steps.h_n, self.steps.c_n = h_n_held.data, data(c_n_held)
+
+
+def run(list passes):
+    """Run passes, each `Forward`, in their order; two neighbours at the same time where that gains: both
+    directions of a layer, or a layer and, some steps behind it, the one above."""
+    cdef Py_ssize_t k = 0
+    cdef int done
+    cdef Forward first, second
+    cdef Pass* a
+    cdef Pass* b
+    while k < len(passes):
+        first = passes[k]
+        second = passes[k + 1] if k + 1 < len(passes) else None
+        a, b = &first.steps, NULL if second is None else &second.steps
+        with nogil:
+            done = forward_passes(a, b)
+        if done < 0:
+            raise MemoryError
+        k += done
+
 
 cdef class Stepper:
     """A stack of layers that steps the same B sequences on and on, without allocating.

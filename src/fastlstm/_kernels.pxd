@@ -96,5 +96,9 @@ cdef extern from "kernels/workers.h" nogil:
     void fl_workers_give(int taken)
     void fl_workers_run(int count, void (*task)(void* context, int k) noexcept nogil, void* context)
     void fl_barrier_wait(fl_barrier* barrier, int k, int count)
+    ctypedef struct fl_progress:
+        pass
+    void fl_progress_set(fl_progress* progress, long steps)
+    void fl_progress_wait(fl_progress* progress, long steps)
     int fl_workers_started()
     int fl_workers_supported()

@@ -138,7 +138,8 @@ cdef struct Pass:
     char* reserve              # scratch that outlives the pass, or NULL
     Py_ssize_t reserve_bytes
     fl_barrier barrier
-
+    fl_progress* followed      # of the layer below, where that runs at the same time
+    fl_progress* progress      # for the layer above
 
 cdef inline char* at(const Pass* p, const char* base, Py_ssize_t element) noexcept nogil:
     return <char*>base + element * p.kernels.itemsize

@@ -143,7 +143,7 @@ cdef int backward_pass(Pass* p) noexcept nogil:
         return -1
     # The sums are twice the steps' work again.
     take_threads(p, 3, granule)
-    status = run(p, backward_slice, backward_scratch, granule)
+    status = run_slices(p, backward_slice, backward_scratch, granule)
     if status == 0:
         status = add_sums(p)
     give_threads(p)

@@ -6,15 +6,19 @@
 cdef double cycles_a_weight(const Pass* p, double rows, double weights) noexcept nogil:
     """Cycles for each vector of weights by `rows` rows, when so many weights are gone over in turn."""
     cdef double level = weights * p.kernels.itemsize
-    cdef double fetch = 0.6 if level <= FIRST_LEVEL else 1.5 if level <= SECOND_LEVEL else 6
+    cdef double fetch = 0.6 if level <= FIRST_LEVEL else 1.5
+    if level > SECOND_LEVEL:  # a sweep finds some of them in the second level all the same
+        fetch = (1.5 * SECOND_LEVEL + 6 * (level - SECOND_LEVEL)) / level
     return max(rows / 2, fetch)
 
 
-cdef double cycles_of_share(const Pass* p, double rows, double share) noexcept nogil:
-    """One thread's cycles for a share of the units in all steps, of `rows` rows each."""
+cdef double cycles_of_share(const Pass* p, double rows, double share, bint by_turns) noexcept nogil:
+    """One thread's cycles for a share of the units in all steps, of `rows` rows each.
+
+    W_ih either waits until many steps have had W_hh, or the two are needed by turns.
+    """
     cdef double w_ih = share * p.G * p.I, w_hh = share * p.G * p.P
-    # A single step goes over all weights once; in a sequence W_ih waits until all steps have W_hh.
-    cdef double resident = w_hh + w_ih if p.T == 1 else w_hh
+    cdef double resident = w_hh + w_ih if by_turns else w_hh
     cdef double steps = p.T * (w_hh * cycles_a_weight(p, rows, resident)
                                + CYCLES_PER_UPDATE * rows * share * p.H)
     return (steps + w_ih * cycles_a_weight(p, p.T * rows, resident)) / p.kernels.lanes
@@ -27,28 +31,37 @@ cdef double shortest(const Pass* p, int threads, Py_ssize_t granule, bint* by_un
     cdef Py_ssize_t granules = ceil_div(p.H, granule)
     cdef Py_ssize_t meeting = min(min(<Py_ssize_t>threads, granules), <Py_ssize_t>FL_MOST_MEETING)
     cdef double share = ceil_div(granules, meeting) / <double>granules
-    by_rows = cycles_of_share(p, ceil(rows / min(<double>threads, rows)), 1)
-    by_unit = cycles_of_share(p, rows, share) + p.T * <double>CYCLES_PER_MEETING
+    by_rows = cycles_of_share(p, ceil(rows / min(<double>threads, rows)), 1, p.T == 1)
+    by_unit = cycles_of_share(p, rows, share, p.T == 1) + p.T * <double>CYCLES_PER_MEETING
     # Whoever meets waits for the slowest in every step: that has to promise a tenth.
     by_units[0] = by_unit < 0.9 * by_rows
     return by_unit if by_units[0] else by_rows
 
 
+cdef int threads_wanted(const Pass* p, Py_ssize_t granule, double* cycles) noexcept nogil:
+    """How many threads shorten a pass's steps, and in `cycles` to what."""
+    cdef int threads, wanted = 1
+    cdef bint by_units = False
+    cdef double fewer
+    cycles[0] = shortest(p, 1, granule, &by_units)
+    for threads in range(2, thread_count + 1):
+        fewer = shortest(p, threads, granule, &by_units)
+        if fewer < 0.95 * cycles[0]:
+            cycles[0], wanted = fewer, threads
+    return wanted
+
+
 cdef void take_threads(Pass* p, double work, Py_ssize_t granule) noexcept nogil:
     """Take as many threads as shorten a pass of `work` times the steps' cycles."""
-    cdef double alone, best, cycles
-    cdef int threads, wanted = 1
+    cdef double cycles
+    cdef int wanted
     cdef bint by_units = False
     p.threads = 0
     if thread_count == 1 or p.offset[p.T] == 0:
         return
-    best = alone = shortest(p, 1, granule, &by_units)
-    if alone * work < CYCLES_WORTH_WAKING:
+    if shortest(p, 1, granule, &by_units) * work < CYCLES_WORTH_WAKING:
         return
-    for threads in range(2, thread_count + 1):
-        cycles = shortest(p, threads, granule, &by_units)
-        if cycles < 0.95 * best:
-            best, wanted = cycles, threads
+    wanted = threads_wanted(p, granule, &cycles)
     if wanted > 1:
         p.threads = fl_workers_take(wanted)
 
@@ -114,12 +127,12 @@ cdef Py_ssize_t reserve_wanted(const Pass* p, scratch_t scratch) noexcept nogil:
     return wanted
 
 
-cdef int run(Pass* p, task_t task, scratch_t scratch, Py_ssize_t granule) noexcept nogil:
-    """Cut a pass and run `task` over all slices; -1 when there is no memory for their scratch."""
-    cdef Slice[MOST_SLICES] slices
+cdef int cut(Pass* p, Slice* slices, scratch_t scratch, Py_ssize_t granule, char** memory) noexcept nogil:
+    """Cut a pass into `slices`; -1 when there is no memory for their scratch, else `memory` is to be
+    freed."""
     cdef Py_ssize_t needed, k
-    cdef char* memory = NULL
     cdef char* start = p.reserve
+    memory[0] = NULL
     p.slices = slices
     p.by_units = False
     if p.threads > 1:
@@ -131,11 +144,20 @@ cdef int run(Pass* p, task_t task, scratch_t scratch, Py_ssize_t granule) noexce
     p.by_units = p.by_units and p.count > 1
     needed = scratch_of_slices(p, scratch)
     if p.reserve_bytes < (needed if p.by_units else needed * p.count):
-        start = aligned_malloc(needed if p.by_units else needed * p.count, &memory)
+        start = aligned_malloc(needed if p.by_units else needed * p.count, memory)
         if start == NULL:
             return -1
     for k in range(p.count):
         slices[k].scratch = start if p.by_units else start + k * needed
+    return 0
+
+
+cdef int run_slices(Pass* p, task_t task, scratch_t scratch, Py_ssize_t granule) noexcept nogil:
+    """Cut a pass and run `task` over all slices; -1 when there is no memory for their scratch."""
+    cdef Slice[MOST_SLICES] slices
+    cdef char* memory
+    if cut(p, slices, scratch, granule, &memory) < 0:
+        return -1
     fl_workers_run(p.count, task, p)
     free(memory)
     return 0

@@ -163,8 +163,12 @@ cdef void forward_single_step(Pass* p, const Slice* s, char* m) noexcept nogil:
 cdef void forward_steps(Pass* p, const Slice* s, Py_ssize_t chunk, char* m, char* x) noexcept nogil:
     """All steps of a slice, projected a chunk of them at a time."""
     cdef Py_ssize_t n = 0, k, t, low, count, row
+    if p.followed != NULL:
+        chunk = min(chunk, <Py_ssize_t>FOLLOWED_STEPS)
     while n < p.T:
         count = min(chunk, p.T - n)
+        if p.followed != NULL:
+            fl_progress_wait(p.followed, <long>(n + count))
         low = p.T - n - count if p.reverse else n
         row = project_steps(p, s, low, count, x)
         if not p.reverse:
@@ -174,6 +178,8 @@ cdef void forward_steps(Pass* p, const Slice* s, Py_ssize_t chunk, char* m, char
             if p.reverse:
                 row -= active(p, t, s.first, s.last)
             forward_step(p, s, t, at(p, s.scratch, row * panel_width(p)), m)
+            if p.progress != NULL and ((k + 1) % FOLLOWED_STEPS == 0 or k + 1 == p.T):
+                fl_progress_set(p.progress, <long>(k + 1))
             if not p.reverse:
                 row += active(p, t, s.first, s.last)
         n += count
@@ -208,14 +214,90 @@ cdef void final_states(const Pass* p) noexcept nogil:
             copy(p, at(p, p.c_n, b * p.H), at(p, p.cells, row * p.H), p.H)
 
 
-cdef int forward_pass(Pass* p) noexcept nogil:
-    """Run the layer; -1 when there is no memory."""
+cdef inline Py_ssize_t forward_granule(const Pass* p) noexcept nogil:
+    return units_in_block(p.kernels, p.grouping)
+
+
+cdef inline void begin_cells(const Pass* p) noexcept nogil:
     if p.lstm and p.cells == NULL and p.c_n != p.c_0:
         copy(p, p.c_n, p.c_0, p.B * p.H)
-    cdef Py_ssize_t granule = units_in_block(p.kernels, p.grouping)
+
+
+cdef int forward_pass(Pass* p) noexcept nogil:
+    """Run the layer; -1 when there is no memory."""
     cdef int status
-    take_threads(p, 1, granule)
-    status = run(p, forward_slice, forward_scratch, granule)
+    begin_cells(p)
+    take_threads(p, 1, forward_granule(p))
+    status = run_slices(p, forward_slice, forward_scratch, forward_granule(p))
     give_threads(p)
     final_states(p)
     return status
+
+
+# Two passes side by side ------------------------------------------------------------------------------
+
+cdef inline bint follows(const Pass* a, const Pass* b) noexcept nogil:
+    """Whether b is the layer above a, step by step behind it."""
+    return b.x == a.y and b.x_ld == a.y_ld and b.I == a.P and not a.reverse and not b.reverse
+
+
+cdef bint gain_together(const Pass* a, const Pass* b) noexcept nogil:
+    """Whether two threads gain more with a pass each than with a share of one after the other."""
+    cdef bint behind = follows(a, b), beside = a.x == b.x and a.y != b.y
+    cdef double rows, alone_a, alone_b, best_a, best_b
+    if thread_count < 2 or a.T < 2 or a.offset != b.offset or not (beside or behind):
+        return False
+    rows = a.offset[a.T] / <double>a.T
+    alone_a = cycles_of_share(a, rows, 1, False)
+    alone_b = cycles_of_share(b, rows, 1, behind)
+    if alone_a + alone_b < CYCLES_WORTH_WAKING:
+        return False
+    if behind:
+        alone_b *= 1 + FOLLOWED_STEPS / <double>b.T
+    threads_wanted(a, forward_granule(a), &best_a)
+    threads_wanted(b, forward_granule(b), &best_b)
+    return max(alone_a, alone_b) < 0.95 * (best_a + best_b)
+
+
+cdef void forward_one_of_two(void* context, int k) noexcept nogil:
+    forward_slice((<Pass**>context)[k], 0)
+
+
+cdef int forward_pair(Pass* a, Pass* b) noexcept nogil:
+    """Run two passes with a thread each, which has been taken; -1 when there is no memory."""
+    cdef Pass* both[2]
+    cdef Slice[2] slices
+    cdef char* memory[2]
+    cdef fl_progress progress
+    cdef int status
+    both[0], both[1] = a, b
+    if follows(a, b):
+        memset(&progress, 0, sizeof(progress))
+        a.progress = b.followed = &progress
+    begin_cells(a)
+    begin_cells(b)
+    a.threads = b.threads = 1
+    memory[1] = NULL
+    status = cut(a, &slices[0], forward_scratch, 1, &memory[0])
+    if status == 0:
+        status = cut(b, &slices[1], forward_scratch, 1, &memory[1])
+    if status == 0:
+        fl_workers_run(2, forward_one_of_two, both)
+        final_states(a)
+        final_states(b)
+    free(memory[0])
+    free(memory[1])
+    return status
+
+
+cdef int forward_passes(Pass* a, Pass* b) noexcept nogil:
+    """Run a, and b at the same time where that gains; returns how many have run, or -1."""
+    cdef int taken, status
+    if b != NULL and gain_together(a, b):
+        taken = fl_workers_take(2)
+        if taken == 2:
+            status = forward_pair(a, b)
+            fl_workers_give(taken)
+            return 2 if status == 0 else -1
+        fl_workers_give(taken)
+    return 1 if forward_pass(a) == 0 else -1

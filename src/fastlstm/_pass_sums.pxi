@@ -157,17 +157,22 @@ cdef void sums_slice(void* context, int k) noexcept nogil:
     fl_restore(state)
 
 
+cdef inline Py_ssize_t sums_scratch(const Pass* p) noexcept nogil:
+    """Bytes that one thread needs: a strip, h of the step before, and a packed chunk."""
+    cdef Py_ssize_t chunk = chunk_rows(p)
+    return ((STRIP + p.P) * chunk * p.kernels.itemsize
+            + panel_bytes(p.kernels, FL_OUTPUTS, max(p.I, max(p.P, p.H)), chunk))
+
+
 cdef int add_sums(const Pass* p) noexcept nogil:
     """Share the sums out among the pass's threads; -1 when there is no memory."""
     cdef Sums sums
     cdef char* memory
-    cdef Py_ssize_t chunk = chunk_rows(p)
     if p.kernels.plain:
         return add_sums_by_blas(p)
     sums.p = p
     sums.count = max(1, p.threads)
-    sums.scratch_bytes = ((STRIP + p.P) * chunk * p.kernels.itemsize
-                          + panel_bytes(p.kernels, FL_OUTPUTS, max(p.I, max(p.P, p.H)), chunk))
+    sums.scratch_bytes = sums_scratch(p)
     sums.scratch = aligned_malloc(sums.count * sums.scratch_bytes, &memory)
     if sums.scratch == NULL:
         return -1

@@ -24,10 +24,13 @@ def available_cores() -> int:
 
 
 def _default_num_threads() -> int:
-    """Return what FASTLSTM_NUM_THREADS says, or one thread a core."""
+    """Return what FASTLSTM_NUM_THREADS says, or one thread a core, or fewer if OMP_NUM_THREADS says so."""
     asked = os.environ.get("FASTLSTM_NUM_THREADS", "")
     if not asked:
-        return available_cores()
+        # joblib and batch systems tell their processes by this one how many cores are theirs.
+        openmp = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
+        most = int(openmp) if openmp.isdecimal() and int(openmp) else available_cores()
+        return min(most, available_cores())
     if not asked.isdecimal() or int(asked) < 1:
         raise ValueError(f"FASTLSTM_NUM_THREADS: expected an integer of at least 1, got {asked!r}")
     return int(asked)
@@ -37,7 +40,8 @@ def set_num_threads(n: int) -> None:
     """Let each pass use up to `n` threads, the calling one included.
 
     Results do not depend on it. At the start it is `FASTLSTM_NUM_THREADS`, or the number of cores that
-    the process may run on, or that its container's quota pays for. Only where `show_config` says
+    the process may run on, or that its container's quota pays for, or `OMP_NUM_THREADS` where that is
+    less. `import fastlstm.threadpool` lets threadpoolctl set it. Only where `show_config` says
     "generic" does SciPy's BLAS do part of the backward pass, with threads of its own.
 
     Parameters

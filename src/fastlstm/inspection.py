@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._arrays import Array, as_integers, as_size
+from ._arrays import Array, as_index
 from .tape import Kept, Place
 
 if TYPE_CHECKING:
@@ -99,9 +99,7 @@ class Trace(Generic[State]):
         """
         if self.lengths is None:
             raise ValueError(f"b: expected the trace of a batch to choose from, got one sequence and {b!r}")
-        b = as_size(b, "b", least=0)
-        if b >= len(self.lengths):
-            raise ValueError(f"b: expected a sequence from 0 to {len(self.lengths) - 1}, got {b}")
+        b = as_index(b, "b", len(self.lengths))
         own = (b, slice(self.lengths[b])) if self.batch_first else (slice(self.lengths[b]), b)
         steps = {place: steps._map(lambda array: array[own]) for place, steps in self.steps.items()}
         # An LSTM's state is a pair of arrays (layers·D, B, n), an RNN's one.
@@ -114,7 +112,7 @@ def trace(
     model: Recurrent[State], x: ArrayLike, state: State | None, lengths: ArrayLike | None
 ) -> Trace[State]:
     """Run `model` and return what went on inside. See `Recurrent.trace`."""
-    y, final, tape = model._run(x, state, lengths, training=True)
+    y, final, tape = model._run(x, state, lengths, True, model._weights, drop=False)
     assert tape is not None
     assert tape._kept is not None
     kept, padding = tape._kept, tape._padding
@@ -128,11 +126,9 @@ def trace(
         place: _kept_steps(model, kept, place)._map(in_callers_layout) for place in model._places()
     }
     model._workspaces.give(kept.workspace)
-    own_lengths = None
-    if not padding.unbatched:
-        own_lengths = (
-            np.full(padding.B, padding.T) if lengths is None else as_integers(lengths, "lengths").copy()
-        )
+    own_lengths = padding.lengths(lengths)
+    if own_lengths is None and not padding.unbatched:
+        own_lengths = np.full(padding.B, padding.T, np.int64)
     return Trace(y, final, steps, own_lengths, model.batch_first)
 
 
@@ -187,7 +183,7 @@ def gradient_reach(model: Recurrent[Any], x: ArrayLike) -> NDArray[np.float64]:
     """
     if model.bidirectional:
         raise ValueError(f"model: expected one that runs forward in time, got {model!r}")
-    y, _, tape = model._run(x, None, None, training=True)
+    y, _, tape = model._run(x, None, None, True, model._weights, drop=False)
     assert tape is not None
     if y.size == 0:
         raise ValueError(f"x: expected at least one step of one sequence, got shape {np.shape(x)}")

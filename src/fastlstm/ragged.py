@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from ._arrays import Array
+from ._arrays import Array, as_integers, check_shape
 from ._core import RaggedBatch
 
 
@@ -83,6 +83,38 @@ class Padding:
     unbatched: bool
     batch_first: bool
 
+    @classmethod
+    def of(cls, leading: tuple[int, ...], batch_first: bool) -> Padding:
+        """Return the layout of an array with these axes before its last: (T, B), (B, T) or (T,)."""
+        if len(leading) == 1:
+            return cls(leading[0], 1, unbatched=True, batch_first=False)
+        T, B = leading[::-1] if batch_first else leading
+        return cls(T, B, unbatched=False, batch_first=batch_first)
+
+    def lengths(self, lengths: ArrayLike | None) -> NDArray[np.int64] | None:
+        """Return checked lengths (B,), None for None.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If they are not integers from 0 to T, one for each sequence of a batch.
+        """
+        if lengths is None:
+            return None
+        if self.unbatched:
+            raise ValueError("lengths: expected None for one sequence (T, I), got lengths")
+        steps = as_integers(lengths, "lengths")
+        check_shape(steps, "lengths", (self.B,))
+        if self.B and (steps.min() < 0 or steps.max() > self.T):
+            wrong = steps.min() if steps.min() < 0 else steps.max()
+            raise ValueError(f"lengths: expected 0 to T={self.T}, got {wrong}")
+        return steps
+
+    def past_end(self, lengths: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Return where, in the caller's layout without the last axis, a sequence has ended."""
+        past: NDArray[np.bool_] = np.arange(self.T)[:, None] >= lengths
+        return past.T if self.batch_first else past
+
     def time_major(self, array: Array) -> Array:
         """Return the (T, B, n) view of an array in the caller's layout."""
         if self.unbatched:
@@ -112,3 +144,22 @@ class Padding:
     def unpack(self, arrangement: Arrangement, rows: Array, out: Array) -> None:
         """Write rows into an array in the caller's layout."""
         arrangement.unpack(rows, self.time_major(out))
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """A batch of sequences in the caller's layout; `lengths` is None where all have T steps."""
+
+    padding: Padding
+    lengths: NDArray[np.int64] | None
+
+    def zero_past_ends(self, array: NDArray[Any]) -> NDArray[Any]:
+        """Return an array over all steps with zeros past each sequence's end; itself if it has them."""
+        if self.lengths is None:
+            return array
+        past = self.padding.past_end(self.lengths)
+        if not array[past].any():
+            return array
+        array = array.copy()
+        array[past] = 0
+        return array

@@ -9,8 +9,8 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from ._arrays import Array, as_dtype, as_floats, as_integers, as_probability, as_size, check_shape
-from ._core import Layer
+from ._arrays import Array, as_dtype, as_floats, as_probability, as_size, check_shape
+from ._core import Forward, Layer, run
 from .inspection import Trace, trace
 from .parameters import Parameterised, Weights
 from .ragged import Arrangement, Padding
@@ -20,6 +20,15 @@ from .workspace import Workspaces
 
 State = TypeVar("State")
 Rng = np.random.Generator | np.random.BitGenerator | np.random.SeedSequence | int | None
+
+
+def dropout_mask(rng: np.random.Generator, p: float, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    """Return 0 for a share p of the numbers, 1 / (1 - p) for the others."""
+    keep = 1 - p
+    mask: Array = (rng.random(shape, np.float32) < keep).astype(dtype)
+    if keep:
+        mask /= keep
+    return mask
 
 
 class Recurrent(Parameterised, Generic[State]):
@@ -60,15 +69,23 @@ class Recurrent(Parameterised, Generic[State]):
             )
         self._rng = np.random.default_rng(rng)
         self._workspaces = Workspaces()
+        self._draw_initial(self._parameter_shapes(), self.dtype, self._draw)
+
+    def _draw(self, name: str, shape: tuple[int, ...]) -> Array:
         bound = 1 / np.sqrt(self.hidden_size)
-        self._set_initial(
-            {
-                name: self._rng.uniform(-bound, bound, shape).astype(self.dtype)
-                for name, shape in self._parameter_shapes()
-            }
-        )
+        return self._rng.uniform(-bound, bound, shape)
 
     # Sizes and names
+
+    @property
+    def _reads(self) -> int:
+        """How many numbers each step of x has."""
+        return self.input_size
+
+    @property
+    def _gives(self) -> int:
+        """How many numbers each step of y has."""
+        return self.directions * self.output_size
 
     @property
     def directions(self) -> int:
@@ -88,7 +105,7 @@ class Recurrent(Parameterised, Generic[State]):
     def _parameter_shapes(self) -> Iterator[tuple[str, tuple[int, ...]]]:
         rows = self._gates * self.hidden_size
         for place in self._places():
-            columns = self.input_size if place.layer == 0 else self.directions * self.output_size
+            columns = self.input_size if place.layer == 0 else self._gives
             yield place.name("weight_ih"), (rows, columns)
             yield place.name("weight_hh"), (rows, self.output_size)
             if self.bias:
@@ -148,7 +165,7 @@ class Recurrent(Parameterised, Generic[State]):
         y : array
         state : as `state`
         """
-        y, final, _ = self._run(x, state, lengths, training=False)
+        y, final, _ = self._run(x, state, lengths, False, self._weights)
         return y, final
 
     def forward(
@@ -185,7 +202,7 @@ class Recurrent(Parameterised, Generic[State]):
         TypeError
             If an array is not one of floats, or `lengths` not one of integers.
         """
-        y, final, tape = self._run(x, state, lengths, training=True, dropout=self.dropout)
+        y, final, tape = self._run(x, state, lengths, True, self._weights)
         assert tape is not None
         return y, final, tape
 
@@ -195,37 +212,23 @@ class Recurrent(Parameterised, Generic[State]):
         state: State | None,
         lengths: ArrayLike | None,
         training: bool,
-        dropout: float = 0.0,
+        weights: Weights,
+        drop: bool = True,
     ) -> tuple[Array, State, Tape[State] | None]:
-        """Run forward; with `training` there is a tape, and only then can there be dropout."""
+        """Run forward; `training` makes a tape, and drops outputs between layers unless `drop` is false."""
         given = as_floats(x, "x")
         padding = self._padding(given)
-        arrangement = self._arrangement(padding, lengths)
-        layers = self._layers(self._weights)
+        arrangement = Arrangement(padding.T, padding.B, padding.lengths(lengths))
+        layers = self._layers(weights)
         start = [arrangement.sort(array) for array in self._states(state, padding, "state")]
         final = [np.empty_like(array) for array in start]
-        kept = Kept(arrangement, layers, start, self._workspaces.take()) if training else None
+        dropout = self.dropout if drop else 0.0
+        kept = Kept(arrangement, layers, start, self._workspaces.take(), dropout) if training else None
         rows = arrangement.rows(padding.time_major(given)).astype(self.dtype, copy=False)
-        size, columns = self.output_size, self.directions * self.output_size
-        result = padding.empty(columns, self.dtype)
+        result = padding.empty(self._gives, self.dtype)
         # The last layer may write there itself; but what a tape keeps must not be the caller's to change.
         result_rows = None if training else padding.adjacent_rows(arrangement, result)
-        for layer in range(self.num_layers):
-            if kept is not None:
-                rows = self._dropped(rows, kept, dropout) if layer else rows
-                y = kept.begin_layer(rows, columns)
-            elif layer == self.num_layers - 1 and result_rows is not None:
-                y = result_rows
-            else:
-                y = np.empty((len(rows), columns), self.dtype)
-            for direction in range(self.directions):
-                k = layer * self.directions + direction
-                gates, cells = (None, None) if kept is None else kept.begin_direction(self)
-                part = y[:, direction * size : (direction + 1) * size]
-                layers[k].forward(
-                    arrangement.batch, rows, *h_and_c(start, k), part, *h_and_c(final, k), gates, cells
-                )
-            rows = y
+        rows = self._run_layers(rows, layers, arrangement, start, final, kept, result_rows)
         if rows is not result_rows:
             padding.unpack(arrangement, rows, result)
         final_state = self._to_state(
@@ -236,36 +239,52 @@ class Recurrent(Parameterised, Generic[State]):
         tape: Tape[State] = Tape(self, kept, padding, given.dtype, self._state_dtypes(state))
         return result, final_state, tape
 
+    def _run_layers(
+        self,
+        rows: Array,
+        layers: list[Layer],
+        arrangement: Arrangement,
+        start: list[Array],
+        final: list[Array],
+        kept: Kept | None,
+        result_rows: Array | None,
+    ) -> Array:
+        """Return the last layer's rows, in `result_rows` if those are given."""
+        size, columns = self.output_size, self._gives
+        passes: list[Forward] = []
+        for layer in range(self.num_layers):
+            if kept is not None:
+                if layer and kept.dropout:
+                    run(passes)
+                    passes.clear()
+                rows = self._dropped(rows, kept) if layer else rows
+                y = kept.begin_layer(rows, columns)
+            elif layer == self.num_layers - 1 and result_rows is not None:
+                y = result_rows
+            else:
+                y = np.empty((len(rows), columns), self.dtype)
+            for direction in range(self.directions):
+                k = layer * self.directions + direction
+                gates, cells = (None, None) if kept is None else kept.begin_direction(self)
+                part = y[:, direction * size : (direction + 1) * size]
+                h_c_0, h_c_n = h_and_c(start, k), h_and_c(final, k)
+                passes.append(Forward(layers[k], arrangement.batch, rows, *h_c_0, part, *h_c_n, gates, cells))
+            rows = y
+        run(passes)
+        return rows
+
     def _padding(self, x: Array) -> Padding:
         layout = "(B, T, I)" if self.batch_first else "(T, B, I)"
         if x.ndim not in (2, 3) or x.shape[-1] != self.input_size:
             raise ValueError(f"x: expected shape {layout} or (T, I) with I={self.input_size}, got {x.shape}")
-        if x.ndim == 2:
-            return Padding(x.shape[0], 1, unbatched=True, batch_first=False)
-        T, B = x.shape[:2][::-1] if self.batch_first else x.shape[:2]
-        return Padding(T, B, unbatched=False, batch_first=self.batch_first)
+        return Padding.of(x.shape[:-1], self.batch_first)
 
-    def _arrangement(self, padding: Padding, lengths: ArrayLike | None) -> Arrangement:
-        if lengths is None:
-            return Arrangement(padding.T, padding.B)
-        if padding.unbatched:
-            raise ValueError("lengths: expected None for one sequence (T, I), got lengths")
-        steps = as_integers(lengths, "lengths")
-        check_shape(steps, "lengths", (padding.B,))
-        if padding.B and (steps.min() < 0 or steps.max() > padding.T):
-            wrong = steps.min() if steps.min() < 0 else steps.max()
-            raise ValueError(f"lengths: expected 0 to T={padding.T}, got {wrong}")
-        return Arrangement(padding.T, padding.B, steps)
-
-    def _dropped(self, rows: Array, kept: Kept, dropout: float) -> Array:
+    def _dropped(self, rows: Array, kept: Kept) -> Array:
         """Return the rows with dropout, and keep its mask."""
-        if not dropout:
+        if not kept.dropout:
             kept.masks.append(None)
             return rows
-        keep = 1 - dropout
-        mask: Array = (self._rng.random(rows.shape, np.float32) < keep).astype(self.dtype)
-        if keep:
-            mask /= keep
+        mask = dropout_mask(self._rng, kept.dropout, rows.shape, self.dtype)
         kept.masks.append(mask)
         dropped: Array = rows * mask
         return dropped

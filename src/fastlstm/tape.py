@@ -46,6 +46,7 @@ class Kept:
     layers: list[Layer]
     start: list[Array]
     workspace: Workspace
+    dropout: float
     inputs: list[Array] = field(default_factory=list)  # by layer: rows (rows, I)
     outputs: list[Array] = field(default_factory=list)  # by layer: rows (rows, D·P)
     masks: list[Array | None] = field(default_factory=list)  # by layer but the first: on its input
@@ -134,7 +135,7 @@ class Tape(Generic[State]):
         d_rows: Array | None = None
         if dy is not None:
             array = as_floats(dy, "dy", model.dtype)
-            check_shape(array, "dy", padding.shape(model.directions * model.output_size))
+            check_shape(array, "dy", padding.shape(model._gives))
             d_rows = kept.arrangement.rows(padding.time_major(array))
         d_start = [kept.arrangement.sort(a) for a in model._states(dstate, padding, "dstate")]
         self._kept = None

@@ -9,7 +9,7 @@
 
 #include "workers.h"
 
-enum { TASKS = 3, ROUNDS = 2000, CALLERS = 4, MEETINGS = 5 };
+enum { TASKS = 3, ROUNDS = 2000, CALLERS = 4, MEETINGS = 5, STEPS = 100 };
 
 typedef struct {
     int ran[TASKS], count;
@@ -33,6 +33,29 @@ static void meet_often(void *context, int k)
     }
 }
 
+typedef struct {
+    int written[STEPS];
+    fl_progress progress;
+} pursuit;
+
+/* Task 1 reads what task 0 has written, some steps behind it. */
+static void follow(void *context, int k)
+{
+    pursuit *p = context;
+    for (int step = 1; step <= STEPS; step++) {
+        if (k == 0) {
+            p->written[step - 1] = step;
+            fl_progress_set(&p->progress, step);
+            continue;
+        }
+        fl_progress_wait(&p->progress, step);
+        if (p->written[step - 1] != step) {
+            fprintf(stderr, "step %d was not there yet\n", step);
+            exit(1);
+        }
+    }
+}
+
 static void *call_often(void *unused)
 {
     (void)unused;
@@ -40,6 +63,10 @@ static void *call_often(void *unused)
         work w = {.ran = {0}};
         w.count = fl_workers_take(TASKS);
         fl_workers_run(w.count, meet_often, &w);
+        if (w.count > 1) {
+            pursuit p = {.written = {0}};
+            fl_workers_run(2, follow, &p);
+        }
         fl_workers_give(w.count);
         for (int k = 0; k < w.count; k++)
             if (w.ran[k] != MEETINGS)

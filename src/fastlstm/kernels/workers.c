@@ -17,6 +17,8 @@ void fl_workers_run(int count, void (*task)(void *, int), void *context)
         task(context, k);
 }
 void fl_barrier_wait(fl_barrier *barrier, int k, int count) { (void)barrier, (void)k, (void)count; }
+void fl_progress_set(fl_progress *progress, long steps) { (void)progress, (void)steps; }
+void fl_progress_wait(fl_progress *progress, long steps) { (void)progress, (void)steps; }
 int fl_workers_started(void) { return 0; }
 int fl_workers_supported(void) { return 0; }
 
@@ -198,6 +200,17 @@ void fl_barrier_wait(fl_barrier *barrier, int k, int count)
     for (int other = 0, looks = 0; other < count; other++)
         while ((int)(atomic_load_explicit(&barrier->task[other].rounds, memory_order_acquire) - round) < 0)
             look_again(&looks);
+}
+
+void fl_progress_set(fl_progress *progress, long steps)
+{
+    atomic_store_explicit(&progress->steps, steps, memory_order_release);
+}
+
+void fl_progress_wait(fl_progress *progress, long steps)
+{
+    for (int looks = 0; atomic_load_explicit(&progress->steps, memory_order_acquire) < steps;)
+        look_again(&looks);
 }
 
 int fl_workers_started(void) { return pool.started; }

@@ -28,6 +28,15 @@ typedef struct {
 } fl_barrier;
 void fl_barrier_wait(fl_barrier *barrier, int k, int count);
 
+/* How far one task has come, for another of the same run that follows it: zero-filled to begin with. */
+typedef struct {
+    char apart[64];
+    _Atomic long steps;
+    char apart_too[64];
+} fl_progress;
+void fl_progress_set(fl_progress *progress, long steps);
+void fl_progress_wait(fl_progress *progress, long steps);
+
 /* How many threads the pool has started in this process. */
 int fl_workers_started(void);
 

@@ -1,75 +1,271 @@
-"""Optimisers: from gradients to new weights."""
+"""Optimisers: from gradients to new weights.
+
+All are those of `torch.optim`, with its names and defaults. A parameter and what is remembered of it are
+worked on in pieces that stay in the cache, in place but for two pieces of scratch.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
-from .._arrays import Array, check_shape
+from .._arrays import Array, as_floats, as_integers, as_nonnegative, as_positive, as_share, check_shape
 from ..parameters import Parameterised
 
 NamedGradients = Mapping[str, Array]
 
+PIECE = 1 << 15
+"""How many numbers are worked on at a time."""
 
-def clip_gradient_norm(gradients: Iterable[NamedGradients], max_norm: float) -> float:
-    """Scale gradients in place so that their norm, taken together, is at most `max_norm`.
 
-    As `torch.nn.utils.clip_grad_norm_`.
+@dataclass
+class Memory:
+    """What an optimiser remembers of one parameter."""
+
+    steps: int = 0
+    arrays: dict[str, Array] = field(default_factory=dict)
+
+
+class Optimizer:
+    """Base of the optimisers. A subclass names what it remembers, and makes a change of a gradient."""
+
+    _remembered: tuple[str, ...] = ()
+
+    def __init__(self, models: Sequence[Parameterised], lr: float, weight_decay: float) -> None:
+        self._lr = as_positive(lr, "lr")
+        self.weight_decay = as_nonnegative(weight_decay, "weight_decay")
+        self._models = list(models)
+        self._memories = [
+            {name: Memory(0, self._initial(array)) for name, array in model.parameters.items()}
+            for model in self._models
+        ]
+
+    @property
+    def lr(self) -> float:
+        """The learning rate; setting it takes any number of at least 0."""
+        return self._lr
+
+    @lr.setter
+    def lr(self, lr: float) -> None:
+        self._lr = as_nonnegative(lr, "lr")
+
+    def _initial(self, parameter: Array) -> dict[str, Array]:
+        """Return what is remembered of a parameter at first."""
+        return {name: np.zeros_like(parameter) for name in self._remembered}
+
+    def _change(self, gradient: Array, scratch: Array, memory: Mapping[str, Array], steps: int) -> None:
+        """Turn a piece of a gradient into what to subtract from the parameter in its `steps`-th step.
+
+        Updates the piece of its memory, too; `scratch` is there to be used.
+        """
+        raise NotImplementedError
+
+    def step(self, gradients: Sequence[NamedGradients]) -> None:
+        """Move every model's parameters by one step.
+
+        Parameters
+        ----------
+        gradients : sequence of mapping of str to array
+            For each model, in the order of `models`; parameters without a gradient stay.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If there are not as many mappings as models, or one has a name or a shape that its model has
+            not, or no array of floats; nothing has changed then.
+        """
+        checked = self._checked(gradients)
+        for model, named, memories in zip(self._models, checked, self._memories, strict=True):
+            parameters = model.parameters
+            model.update(
+                {
+                    name: self._moved(parameters[name], gradient, memories[name])
+                    for name, gradient in named.items()
+                }
+            )
+
+    def _checked(self, gradients: Sequence[NamedGradients]) -> list[dict[str, Array]]:
+        if len(gradients) != len(self._models):
+            raise ValueError(
+                f"gradients: expected a mapping for each of {len(self._models)} models, got {len(gradients)}"
+            )
+        checked = []
+        for model, named in zip(self._models, gradients, strict=True):
+            parameters = model.parameters
+            surplus = [name for name in named if name not in parameters]
+            if surplus:
+                raise ValueError(f"gradients: expected names of {model!r}'s parameters, got {surplus[0]!r}")
+            arrays = {name: as_floats(gradient, name) for name, gradient in named.items()}
+            for name, array in arrays.items():
+                check_shape(array, name, parameters[name].shape)
+            checked.append(arrays)
+        return checked
+
+    def _moved(self, parameter: Array, gradient: Array, memory: Memory) -> Array:
+        """Return the parameter after a step."""
+        memory.steps += 1
+        moved = np.empty_like(parameter)
+        old, new, slope = parameter.reshape(-1), moved.reshape(-1), gradient.reshape(-1)
+        flat = {name: array.reshape(-1) for name, array in memory.arrays.items()}
+        size = min(PIECE, parameter.size)
+        change, scratch = np.empty(size, parameter.dtype), np.empty(size, parameter.dtype)
+        for first in range(0, parameter.size, PIECE):
+            piece = slice(first, first + PIECE)
+            size = len(old[piece])
+            change[:size] = slope[piece]
+            remembered = {name: array[piece] for name, array in flat.items()}
+            self._move(old[piece], new[piece], change[:size], scratch[:size], remembered, memory.steps)
+        return moved
+
+    def _move(
+        self,
+        old: Array,
+        new: Array,
+        gradient: Array,
+        scratch: Array,
+        memory: Mapping[str, Array],
+        steps: int,
+    ) -> None:
+        """Write a piece of a parameter after a step."""
+        if self.weight_decay:
+            gradient += np.multiply(old, self.weight_decay, out=scratch)
+        self._change(gradient, scratch, memory, steps)
+        np.subtract(old, gradient, out=new)
+
+    def state_dict(self) -> dict[str, NDArray[Any]]:
+        """Return copies of all that changes in training: "lr", and for each parameter what is remembered.
+
+        Names are those of the models' places and parameters: "0.weight.steps", "0.weight.mean".
+        """
+        state: dict[str, NDArray[Any]] = {"lr": np.array(self.lr)}
+        for name, memory in self._named_memories():
+            state[f"{name}.steps"] = np.array(memory.steps)
+            state |= {f"{name}.{part}": array.copy() for part, array in memory.arrays.items()}
+        return state
+
+    def load_state_dict(self, mapping: Mapping[str, ArrayLike]) -> None:
+        """Go on as the optimiser would have whose `state_dict` this is.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If a name is missing or surplus, or a value not of its shape; nothing has changed then.
+        """
+        current = self.state_dict()
+        missing, surplus = current.keys() - mapping.keys(), mapping.keys() - current.keys()
+        if missing or surplus:
+            raise ValueError(
+                f"mapping: expected this optimiser's names, missing {sorted(missing)}, "
+                f"surplus {sorted(surplus)}"
+            )
+        fresh: dict[str, NDArray[Any]] = {}
+        for name, array in current.items():
+            if array.dtype.kind == "i":
+                fresh[name] = as_integers(mapping[name], name)
+            else:
+                fresh[name] = as_floats(mapping[name], name, array.dtype).copy()
+            check_shape(fresh[name], name, array.shape)
+        self.lr = float(fresh["lr"])
+        for name, memory in self._named_memories():
+            memory.steps = int(fresh[f"{name}.steps"])
+            memory.arrays = {part: fresh[f"{name}.{part}"] for part in memory.arrays}
+
+    def _named_memories(self) -> Iterator[tuple[str, Memory]]:
+        for place, memories in enumerate(self._memories):
+            for name, memory in memories.items():
+                yield f"{place}.{name}", memory
+
+
+class SGD(Optimizer):
+    """Gradient descent, with momentum if wanted; as `torch.optim.SGD`.
 
     Parameters
     ----------
-    gradients : iterable of mapping of str to array
-    max_norm : float
-        Above 0.
-
-    Returns
-    -------
-    float
-        The norm before.
+    models : sequence of layers or models
+    lr : float, default 1e-3
+        Learning rate; may be set anew between steps.
+    momentum : float, default 0.0
+        Share of the last change's direction that goes on, in [0, 1).
+    weight_decay : float, default 0.0
+        This many times the weights is added to their gradient.
+    nesterov : bool, default False
+        Whether to look ahead by the momentum.
 
     Raises
     ------
-    ValueError
-        If `max_norm` is not above 0.
+    ValueError, TypeError
+        If an argument is not as above.
+
+    References
+    ----------
+    .. [1] I. Sutskever, J. Martens, G. Dahl and G. Hinton, "On the Importance of Initialization and Momentum
+       in Deep Learning", ICML 2013.
 
     Examples
     --------
-    >>> import numpy as np
-    >>> from fastlstm.training import clip_gradient_norm
-    >>> gradients = [{"weight": np.array([3.0, 4.0])}]
-    >>> clip_gradient_norm(gradients, 1.0)
-    5.0
-    >>> gradients[0]["weight"].round(3).tolist()
-    [0.6, 0.8]
+    >>> import fastlstm
+    >>> from fastlstm.training import SGD
+    >>> linear = fastlstm.Linear(1, 1, rng=0)
+    >>> sgd = SGD([linear], lr=0.1, momentum=0.9)
+    >>> y, tape = linear.forward([[1.0]])
+    >>> sgd.step([tape.backward(y).parameters])        # of y**2 / 2
+    >>> abs(linear([[1.0]])).item() < abs(y).item()
+    True
     """
-    if not max_norm > 0:
-        raise ValueError(f"max_norm: expected a number above 0, got {max_norm!r}")
-    arrays = [array for named in gradients for array in named.values()]
-    norm = float(np.sqrt(sum(float(np.vdot(array, array)) for array in arrays)))
-    scale = max_norm / (norm + 1e-6)
-    if scale < 1:
-        for array in arrays:
-            array *= scale
-    return norm
+
+    def __init__(
+        self,
+        models: Sequence[Parameterised],
+        lr: float = 1e-3,
+        momentum: float = 0.0,
+        weight_decay: float = 0.0,
+        nesterov: bool = False,
+    ) -> None:
+        self.momentum = as_share(momentum, "momentum")
+        self.nesterov = bool(nesterov)
+        if self.nesterov and not self.momentum:
+            raise ValueError("nesterov: expected a momentum above 0 with it, got momentum=0")
+        self._remembered = ("velocity",) if self.momentum else ()
+        super().__init__(models, lr, weight_decay)
+
+    def _change(self, gradient: Array, scratch: Array, memory: Mapping[str, Array], steps: int) -> None:
+        if self.momentum:
+            velocity = memory["velocity"]
+            velocity *= self.momentum
+            velocity += gradient
+            if self.nesterov:
+                gradient += np.multiply(velocity, self.momentum, out=scratch)
+            else:
+                gradient[...] = velocity
+        gradient *= self.lr
 
 
-class Adam:
-    """Adam (Kingma & Ba, 2015), as `torch.optim.Adam`.
+class Adam(Optimizer):
+    """Adam, as `torch.optim.Adam`.
 
     Parameters
     ----------
-    models : sequence of Parameterised
+    models : sequence of layers or models
     lr : float, default 1e-3
         Learning rate; may be set anew between steps.
     betas : pair of float, default (0.9, 0.999)
         Decay of the running means of the gradient and of its square, each in [0, 1).
     eps : float, default 1e-8
+    weight_decay : float, default 0.0
+        This many times the weights is added to their gradient.
 
     Raises
     ------
-    ValueError
+    ValueError, TypeError
         If an argument is not as above.
+
+    References
+    ----------
+    .. [1] D. P. Kingma and J. Ba, "Adam: A Method for Stochastic Optimization", ICLR 2015.
 
     Examples
     --------
@@ -83,69 +279,247 @@ class Adam:
     True
     """
 
+    _remembered = ("mean", "square")
+
     def __init__(
         self,
         models: Sequence[Parameterised],
         lr: float = 1e-3,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
+        weight_decay: float = 0.0,
     ) -> None:
-        if not lr > 0:
-            raise ValueError(f"lr: expected a number above 0, got {lr!r}")
-        if not all(0 <= beta < 1 for beta in betas):
-            raise ValueError(f"betas: expected numbers in [0, 1), got {betas!r}")
-        if not eps > 0:
-            raise ValueError(f"eps: expected a number above 0, got {eps!r}")
-        self.lr, self.betas, self.eps = lr, betas, eps
-        self._models = list(models)
-        self._steps = 0
-        self._means = [
-            {name: (np.zeros_like(array), np.zeros_like(array)) for name, array in model.parameters.items()}
-            for model in self._models
-        ]
+        if not isinstance(betas, (tuple, list)) or len(betas) != 2:
+            raise ValueError(f"betas: expected two numbers in [0, 1), got {betas!r}")
+        self.betas = as_share(betas[0], "betas"), as_share(betas[1], "betas")
+        self.eps = as_positive(eps, "eps")
+        super().__init__(models, lr, weight_decay)
 
-    def step(self, gradients: Sequence[NamedGradients]) -> None:
-        """Move every model's parameters by one step.
-
-        Parameters
-        ----------
-        gradients : sequence of mapping of str to array
-            For each model, in the order of `models`; parameters without a gradient stay.
-
-        Raises
-        ------
-        ValueError
-            If there are not as many mappings as models, or one has a name or a shape that its model has
-            not; nothing has changed then.
-        """
-        if len(gradients) != len(self._models):
-            raise ValueError(
-                f"gradients: expected a mapping for each of {len(self._models)} models, got {len(gradients)}"
-            )
-        for model, named in zip(self._models, gradients, strict=True):
-            for name, gradient in named.items():
-                if name not in model.parameters:
-                    raise ValueError(f"gradients: expected names of {model!r}'s parameters, got {name!r}")
-                check_shape(gradient, name, model.parameters[name].shape)
-        self._steps += 1
-        for model, named, means in zip(self._models, gradients, self._means, strict=True):
-            model.update(
-                {
-                    name: self._moved(model.parameters[name], gradient, *means[name])
-                    for name, gradient in named.items()
-                }
-            )
-
-    def _moved(self, parameter: Array, gradient: Array, mean: Array, square: Array) -> Array:
-        """Return the parameter after the step; updates both running means in place."""
+    def _change(self, gradient: Array, scratch: Array, memory: Mapping[str, Array], steps: int) -> None:
         beta_1, beta_2 = self.betas
-        mean += (1 - beta_1) * (gradient - mean)
-        square *= beta_2
-        square += (1 - beta_2) * gradient * gradient
-        scale = self.lr / (1 - beta_1**self._steps)
-        step: Array = np.sqrt(square / (1 - beta_2**self._steps))
-        step += self.eps
-        np.divide(mean, step, out=step)
-        step *= -scale
-        step += parameter
-        return step
+        mean, square = memory["mean"], memory["square"]
+        _decay_towards_square(square, gradient, beta_2, scratch)
+        gradient -= mean
+        gradient *= 1 - beta_1
+        mean += gradient
+        np.divide(square, 1 - beta_2**steps, out=scratch)
+        np.sqrt(scratch, out=scratch)
+        scratch += self.eps
+        np.divide(mean, scratch, out=gradient)
+        gradient *= self.lr / (1 - beta_1**steps)
+
+
+class AdamW(Adam):
+    """Adam whose weight decay stays out of the running means, as `torch.optim.AdamW`.
+
+    Parameters
+    ----------
+    models, lr, betas, eps
+        As for `Adam`.
+    weight_decay : float, default 1e-2
+        Each step also takes `lr` times this share from the weights.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as above.
+
+    References
+    ----------
+    .. [1] I. Loshchilov and F. Hutter, "Decoupled Weight Decay Regularization", ICLR 2019.
+
+    Examples
+    --------
+    >>> import fastlstm
+    >>> from fastlstm.training import AdamW
+    >>> linear = fastlstm.Linear(1, 1, rng=0)
+    >>> adam = AdamW([linear], lr=0.1)
+    >>> y, tape = linear.forward([[1.0]])
+    >>> adam.step([tape.backward(y).parameters])
+    >>> abs(linear([[1.0]])).item() < abs(y).item()
+    True
+    """
+
+    def __init__(
+        self,
+        models: Sequence[Parameterised],
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 1e-2,
+    ) -> None:
+        super().__init__(models, lr, betas, eps, weight_decay)
+
+    def _move(
+        self,
+        old: Array,
+        new: Array,
+        gradient: Array,
+        scratch: Array,
+        memory: Mapping[str, Array],
+        steps: int,
+    ) -> None:
+        self._change(gradient, scratch, memory, steps)
+        np.multiply(old, 1 - self.lr * self.weight_decay, out=new)
+        new -= gradient
+
+
+class RMSprop(Optimizer):
+    """Gradients divided by the root of their running mean square, as `torch.optim.RMSprop`.
+
+    Parameters
+    ----------
+    models : sequence of layers or models
+    lr : float, default 1e-2
+        Learning rate; may be set anew between steps.
+    alpha : float, default 0.99
+        Decay of the running means, in [0, 1).
+    eps : float, default 1e-8
+    weight_decay : float, default 0.0
+        This many times the weights is added to their gradient.
+    momentum : float, default 0.0
+        Share of the last change that goes on, in [0, 1).
+    centered : bool, default False
+        Whether to divide by the standard deviation instead.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as above.
+
+    References
+    ----------
+    .. [1] T. Tieleman and G. Hinton, "Lecture 6.5: RMSprop", Neural Networks for Machine Learning, 2012.
+    .. [2] A. Graves, "Generating Sequences With Recurrent Neural Networks", arXiv:1308.0850, 2013: centred.
+
+    Examples
+    --------
+    >>> import fastlstm
+    >>> from fastlstm.training import RMSprop
+    >>> linear = fastlstm.Linear(1, 1, rng=0)
+    >>> rmsprop = RMSprop([linear])
+    >>> y, tape = linear.forward([[1.0]])
+    >>> rmsprop.step([tape.backward(y).parameters])
+    >>> abs(linear([[1.0]])).item() < abs(y).item()
+    True
+    """
+
+    def __init__(
+        self,
+        models: Sequence[Parameterised],
+        lr: float = 1e-2,
+        alpha: float = 0.99,
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        momentum: float = 0.0,
+        centered: bool = False,
+    ) -> None:
+        self.alpha = as_share(alpha, "alpha")
+        self.eps = as_positive(eps, "eps")
+        self.momentum = as_share(momentum, "momentum")
+        self.centered = bool(centered)
+        self._remembered = (
+            "square",
+            *(("mean",) if self.centered else ()),
+            *(("velocity",) if self.momentum else ()),
+        )
+        super().__init__(models, lr, weight_decay)
+
+    def _change(self, gradient: Array, scratch: Array, memory: Mapping[str, Array], steps: int) -> None:
+        square = memory["square"]
+        _decay_towards_square(square, gradient, self.alpha, scratch)
+        if self.centered:
+            mean = memory["mean"]
+            np.subtract(gradient, mean, out=scratch)
+            scratch *= 1 - self.alpha
+            mean += scratch
+            np.multiply(mean, mean, out=scratch)
+            np.subtract(square, scratch, out=scratch)
+            np.maximum(scratch, 0, out=scratch)  # below by rounding alone
+            np.sqrt(scratch, out=scratch)
+        else:
+            np.sqrt(square, out=scratch)
+        scratch += self.eps
+        gradient /= scratch
+        if self.momentum:
+            velocity = memory["velocity"]
+            velocity *= self.momentum
+            velocity += gradient
+            gradient[...] = velocity
+        gradient *= self.lr
+
+
+class Adagrad(Optimizer):
+    """Gradients divided by the root of the sum of all their squares, as `torch.optim.Adagrad`.
+
+    Parameters
+    ----------
+    models : sequence of layers or models
+    lr : float, default 1e-2
+        Learning rate; may be set anew between steps.
+    lr_decay : float, default 0.0
+        The n-th step divides `lr` by 1 + (n - 1)·lr_decay.
+    weight_decay : float, default 0.0
+        This many times the weights is added to their gradient.
+    initial_accumulator_value : float, default 0.0
+        The sum at first.
+    eps : float, default 1e-10
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as above.
+
+    References
+    ----------
+    .. [1] J. Duchi, E. Hazan and Y. Singer, "Adaptive Subgradient Methods for Online Learning and Stochastic
+       Optimization", JMLR 12, 2011.
+
+    Examples
+    --------
+    >>> import fastlstm
+    >>> from fastlstm.training import Adagrad
+    >>> linear = fastlstm.Linear(1, 1, rng=0)
+    >>> adagrad = Adagrad([linear])
+    >>> y, tape = linear.forward([[1.0]])
+    >>> adagrad.step([tape.backward(y).parameters])
+    >>> abs(linear([[1.0]])).item() < abs(y).item()
+    True
+    """
+
+    _remembered = ("sum",)
+
+    def __init__(
+        self,
+        models: Sequence[Parameterised],
+        lr: float = 1e-2,
+        lr_decay: float = 0.0,
+        weight_decay: float = 0.0,
+        initial_accumulator_value: float = 0.0,
+        eps: float = 1e-10,
+    ) -> None:
+        self.lr_decay = as_nonnegative(lr_decay, "lr_decay")
+        self.initial_accumulator_value = as_nonnegative(
+            initial_accumulator_value, "initial_accumulator_value"
+        )
+        self.eps = as_positive(eps, "eps")
+        super().__init__(models, lr, weight_decay)
+
+    def _initial(self, parameter: Array) -> dict[str, Array]:
+        return {"sum": np.full_like(parameter, self.initial_accumulator_value)}
+
+    def _change(self, gradient: Array, scratch: Array, memory: Mapping[str, Array], steps: int) -> None:
+        total = memory["sum"]
+        total += np.multiply(gradient, gradient, out=scratch)
+        np.sqrt(total, out=scratch)
+        scratch += self.eps
+        gradient /= scratch
+        gradient *= self.lr / (1 + (steps - 1) * self.lr_decay)
+
+
+def _decay_towards_square(square: Array, gradient: Array, decay: float, scratch: Array) -> None:
+    """Update the running mean of a gradient's square, in place."""
+    np.multiply(gradient, gradient, out=scratch)
+    scratch *= 1 - decay
+    square *= decay
+    square += scratch

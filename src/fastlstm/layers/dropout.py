@@ -1,0 +1,63 @@
+"""Noise that training has and evaluation has not."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from .._arrays import Array, as_floats, as_probability
+from ..gradients import Gradients
+from ..parameters import Weights
+from ..recurrent import Rng, dropout_mask
+from .base import LayerTape, PlainLayer
+
+
+class Dropout(PlainLayer):
+    """Zeros in place of a share of the numbers, as `torch.nn.Dropout`.
+
+    `forward` scales the numbers that stay by 1 / (1 - p); calling the layer returns x as it is.
+
+    Parameters
+    ----------
+    p : float, default 0.5
+        The share.
+    rng : numpy.random.Generator, seed or None
+        Draws which.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not as above.
+
+    References
+    ----------
+    .. [1] N. Srivastava, G. Hinton, A. Krizhevsky, I. Sutskever and R. Salakhutdinov, "Dropout: A Simple
+       Way to Prevent Neural Networks from Overfitting", JMLR 15, 2014.
+
+    Examples
+    --------
+    >>> import numpy as np, fastlstm
+    >>> y, tape = fastlstm.Dropout(0.5, rng=0).forward(np.ones(1000))
+    >>> sorted(set(y.tolist()))
+    [0.0, 2.0]
+    """
+
+    def __init__(self, p: float = 0.5, *, rng: Rng = None) -> None:
+        self.p = as_probability(p, "p")
+        self._rng = np.random.default_rng(rng)
+        self._set_initial({})
+
+    def __repr__(self) -> str:
+        return f"Dropout({self.p})"
+
+    def _evaluate(self, x: ArrayLike, weights: Weights) -> Array:
+        return as_floats(x, "x")
+
+    def _forward(self, x: ArrayLike, weights: Weights) -> tuple[Array, LayerTape]:
+        given = as_floats(x, "x")
+        mask = dropout_mask(self._rng, self.p, given.shape, given.dtype)
+
+        def backward(dy: Array) -> Gradients[None]:
+            return Gradients((dy * mask).astype(given.dtype, copy=False), None, {})
+
+        return given * mask, LayerTape(given.shape, backward)

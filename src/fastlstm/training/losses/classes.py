@@ -1,0 +1,199 @@
+"""Losses over classes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..._arrays import Array, as_floats, as_integers, check_shape
+from ...gradients import Gradients
+from ...layers import Linear
+from .real import Mask, real_steps, scattered
+
+CHUNK = 1 << 20
+"""How many logits are worked on at a time."""
+
+Classes = NDArray[np.int64]
+
+
+def softmax_cross_entropy(
+    output: ArrayLike,
+    target: ArrayLike,
+    lengths: ArrayLike | None = None,
+    *,
+    weight: ArrayLike | None = None,
+    mask: ArrayLike | None = None,
+    batch_first: bool = False,
+) -> tuple[float, Array]:
+    """Return the mean of -log softmax(output)[target], and its gradient.
+
+    As `torch.nn.functional.cross_entropy`, with the classes on the last axis.
+
+    Parameters
+    ----------
+    output : array (T, B, C), or (B, T, C) with `batch_first`; (..., C) without `lengths`
+        Logits.
+    target : integer array like `output` without C
+        From 0 to C - 1 where it counts.
+    lengths : integer array (B,), optional
+        How many steps each sequence has, 0 to T. The mean is over these.
+    weight : array (C,), optional
+        How much each class counts, 0 or more; the mean is then a weighted one.
+    mask : boolean array, optional
+        Of `target`'s shape or the beginning of it: which targets count.
+    batch_first : bool, default False
+
+    Returns
+    -------
+    value : float
+        In nats; 0 where nothing counts.
+    doutput : array like `output`
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as above.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastlstm.training import softmax_cross_entropy
+    >>> value, doutput = softmax_cross_entropy(np.zeros((2, 4)), [0, 3])
+    >>> round(value, 4)
+    1.3863
+    >>> doutput[0].tolist()
+    [-0.375, 0.125, 0.125, 0.125]
+
+    Where targets are missing:
+
+    >>> target = np.array([0, -1])
+    >>> softmax_cross_entropy(np.zeros((2, 4)), target, mask=target >= 0)[1].tolist()
+    [[-0.75, 0.25, 0.25, 0.25], [0.0, 0.0, 0.0, 0.0]]
+    """
+    given = as_floats(output, "output")
+    if given.ndim == 0:
+        raise ValueError("output: expected shape (..., C), got ()")
+    count = given.shape[-1]
+    classes, shares, real = _counted(target, given.shape, lengths, weight, mask, batch_first)
+    rows = (given if real is None else given[real]).reshape(-1, count)
+    gradient = rows.astype(np.result_type(given.dtype, np.float32), copy=real is None)
+    value = sum(
+        _into_gradient(gradient[part], classes[part], shares[part]) for part in _parts(len(rows), count)
+    )
+    return value, scattered(gradient, real, given.shape, given.dtype)
+
+
+def linear_softmax_cross_entropy(
+    linear: Linear,
+    x: ArrayLike,
+    target: ArrayLike,
+    lengths: ArrayLike | None = None,
+    *,
+    weight: ArrayLike | None = None,
+    mask: ArrayLike | None = None,
+    batch_first: bool = False,
+) -> tuple[float, Gradients[None]]:
+    """Return `softmax_cross_entropy` of a linear layer's output, and the layer's gradients.
+
+    For large vocabularies: the logits exist for a few steps at a time only, while the layer followed by
+    the loss would hold them all, twice.
+
+    Parameters
+    ----------
+    linear : Linear
+    x : array (T, B, in_features), or (B, T, in_features) with `batch_first`; any without `lengths`
+        What the layer would read.
+    target, lengths, weight, mask, batch_first
+        As for `softmax_cross_entropy`.
+
+    Returns
+    -------
+    value : float
+    gradients : Gradients
+        `input` and `parameters`, as the layer's tape would give them.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as above.
+
+    Examples
+    --------
+    >>> import numpy as np, fastlstm
+    >>> from fastlstm.training import linear_softmax_cross_entropy
+    >>> linear = fastlstm.Linear(8, 50_000, rng=0)
+    >>> value, gradients = linear_softmax_cross_entropy(linear, np.zeros((5, 2, 8)), np.zeros((5, 2), int))
+    >>> gradients.input.shape, gradients.parameters["weight"].shape
+    ((5, 2, 8), (50000, 8))
+    """
+    given = as_floats(x, "x")
+    if given.ndim == 0 or given.shape[-1] != linear.in_features:
+        raise ValueError(f"x: expected shape (..., {linear.in_features}), got {given.shape}")
+    count = linear.out_features
+    classes, shares, real = _counted(target, (*given.shape[:-1], count), lengths, weight, mask, batch_first)
+    weights = linear._weights
+    packed = linear._packed(weights)
+    rows = np.ascontiguousarray((given if real is None else given[real]), linear.dtype)
+    rows = rows.reshape(-1, linear.in_features)
+    d_rows, gradients = np.empty_like(rows), {n: np.zeros_like(a) for n, a in weights.arrays.items()}
+    d_bias = gradients["bias"] if linear.bias else np.zeros(count, linear.dtype)
+    value = 0.0
+    for part in _parts(len(rows), count):
+        logits = np.empty((len(rows[part]), count), linear.dtype)
+        packed.forward(rows[part], logits)
+        value += _into_gradient(logits, classes[part], shares[part])
+        packed.backward(rows[part], logits, d_rows[part], gradients["weight"], d_bias)
+    return value, Gradients(scattered(d_rows, real, given.shape, given.dtype), None, gradients)
+
+
+def _counted(
+    target: ArrayLike,
+    shape: tuple[int, ...],
+    lengths: ArrayLike | None,
+    weight: ArrayLike | None,
+    mask: ArrayLike | None,
+    batch_first: bool,
+) -> tuple[Classes, Array, Mask | None]:
+    """Return the real targets, the share of each in the loss, and which are real.
+
+    `shape` is that of the logits.
+    """
+    classes = as_integers(target, "target")
+    check_shape(classes, "target", shape[:-1])
+    real = real_steps(classes.shape, lengths, mask, batch_first)
+    classes = (classes if real is None else classes[real]).ravel()
+    count = shape[-1]
+    if classes.size and (classes.min() < 0 or classes.max() >= count):
+        wrong = classes.min() if classes.min() < 0 else classes.max()
+        raise ValueError(f"target: expected classes from 0 to {count - 1}, got {wrong}")
+    if weight is None:
+        return classes, np.full(classes.size, 1 / max(classes.size, 1)), real
+    by_class = as_floats(weight, "weight", np.dtype(np.float64))
+    check_shape(by_class, "weight", (count,))
+    if not (by_class >= 0).all():
+        raise ValueError(f"weight: expected numbers of at least 0, got {by_class.min()}")
+    shares = by_class[classes]
+    total = shares.sum()
+    return classes, shares / total if total else shares, real
+
+
+def _parts(rows: int, columns: int) -> Iterator[slice]:
+    """Yield the rows some at a time."""
+    step = max(1, CHUNK // max(columns, 1))
+    for first in range(0, rows, step):
+        yield slice(first, first + step)
+
+
+def _into_gradient(logits: Array, classes: Classes, shares: Array) -> float:
+    """Turn logits (n, C) into their gradient, in place; return their part of the loss."""
+    rows = np.arange(len(logits))
+    logits -= logits.max(axis=1, keepdims=True)
+    picked = logits[rows, classes]
+    np.exp(logits, out=logits)
+    sums = logits.sum(axis=1)
+    value = float(((np.log(sums) - picked) * shares).sum(dtype=np.float64))
+    logits *= (shares / sums).astype(logits.dtype)[:, None]
+    logits[rows, classes] -= shares.astype(logits.dtype)
+    return value
