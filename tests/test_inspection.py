@@ -117,6 +117,15 @@ def test_choosing_a_sequence(cell, batch_first):
                 assert np.array_equal(array, chosen[place].by_name()[name])
 
 
+def test_lengths_are_kept_not_shared():
+    lengths = np.array([3, 1])
+    problem = Problem()
+    trace = problem.model().trace(problem.x, lengths=lengths)
+    lengths[0] = 0
+    assert trace.lengths.tolist() == [3, 1]
+    assert problem.model().trace(problem.x).lengths.tolist() == [3, 3]
+
+
 def test_no_dropout():
     problem = Problem(T=8, H=30, layers=2)
     model = problem.model(dropout=0.5)

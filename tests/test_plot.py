@@ -34,6 +34,7 @@ class TestTrace:
             (image,) = ax.images
             array = getattr(trace[1, 1], name)
             assert np.array_equal(image.get_array(), array.T)
+            assert ax.get_ylim() == (array.shape[1] - 0.5, -0.5)
             high = 1 if name in "ifo" else np.abs(array).max()
             assert image.get_clim() == pytest.approx((0 if name in "ifo" else -high, high))
             assert ax.get_title(loc="left").startswith(f"{name}: ")

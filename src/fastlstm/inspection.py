@@ -126,10 +126,9 @@ def trace(
         place: _kept_steps(model, kept, place)._map(in_callers_layout) for place in model._places()
     }
     model._workspaces.give(kept.workspace)
-    own_lengths = padding.lengths(lengths)
-    if own_lengths is None and not padding.unbatched:
-        own_lengths = np.full(padding.B, padding.T, np.int64)
-    return Trace(y, final, steps, own_lengths, model.batch_first)
+    given = padding.lengths(lengths)
+    own = None if padding.unbatched else np.full(padding.B, padding.T if given is None else given)
+    return Trace(y, final, steps, own, model.batch_first)
 
 
 def _kept_steps(model: Recurrent[Any], kept: Kept, place: Place) -> Steps:

@@ -90,7 +90,7 @@ def trace(
     if figure is None:
         figure = Figure(figsize=(11, 8) if len(arrays) > 1 else (6, 3), layout="constrained")
     rows, columns = (3, 2) if len(arrays) > 1 else (1, 1)
-    grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+    grid = figure.subplots(rows, columns, sharex=True, squeeze=False)
     axes = dict(zip(arrays, grid.flat, strict=True))
     for name, ax in axes.items():
         _heat_map(ax, name, arrays[name], labels)
