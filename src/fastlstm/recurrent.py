@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from ._arrays import Array, as_dtype, as_floats, as_probability, as_size, check_shape
 from ._core import Forward, Layer, run
+from .inspection import Trace, trace
 from .parameters import Parameterised, Weights
 from .ragged import Arrangement, Padding
 from .streaming import Stream
@@ -212,14 +213,17 @@ class Recurrent(Parameterised, Generic[State]):
         lengths: ArrayLike | None,
         training: bool,
         weights: Weights,
+        drop: bool = True,
     ) -> tuple[Array, State, Tape[State] | None]:
+        """Run forward; `training` makes a tape, and drops outputs between layers unless `drop` is false."""
         given = as_floats(x, "x")
         padding = self._padding(given)
         arrangement = Arrangement(padding.T, padding.B, padding.lengths(lengths))
         layers = self._layers(weights)
         start = [arrangement.sort(array) for array in self._states(state, padding, "state")]
         final = [np.empty_like(array) for array in start]
-        kept = Kept(arrangement, layers, start, self._workspaces.take()) if training else None
+        dropout = self.dropout if drop else 0.0
+        kept = Kept(arrangement, layers, start, self._workspaces.take(), dropout) if training else None
         rows = arrangement.rows(padding.time_major(given)).astype(self.dtype, copy=False)
         result = padding.empty(self._gives, self.dtype)
         # The last layer may write there itself; but what a tape keeps must not be the caller's to change.
@@ -250,7 +254,7 @@ class Recurrent(Parameterised, Generic[State]):
         passes: list[Forward] = []
         for layer in range(self.num_layers):
             if kept is not None:
-                if layer and self.dropout:
+                if layer and kept.dropout:
                     run(passes)
                     passes.clear()
                 rows = self._dropped(rows, kept) if layer else rows
@@ -277,10 +281,10 @@ class Recurrent(Parameterised, Generic[State]):
 
     def _dropped(self, rows: Array, kept: Kept) -> Array:
         """Return the rows with dropout, and keep its mask."""
-        if not self.dropout:
+        if not kept.dropout:
             kept.masks.append(None)
             return rows
-        mask = dropout_mask(self._rng, self.dropout, rows.shape, self.dtype)
+        mask = dropout_mask(self._rng, kept.dropout, rows.shape, self.dtype)
         kept.masks.append(mask)
         dropped: Array = rows * mask
         return dropped
@@ -320,6 +324,38 @@ class Recurrent(Parameterised, Generic[State]):
             self.dtype if part is None else as_floats(part, "state").dtype
             for part in self._from_state(state, "state")
         ]
+
+    # Other ways to run
+
+    def trace(
+        self, x: ArrayLike, state: State | None = None, *, lengths: ArrayLike | None = None
+    ) -> Trace[State]:
+        """Run as calling does, the same bits, and return all gates, cells and outputs of every step.
+
+        Parameters
+        ----------
+        x, state, lengths
+            As for `forward`.
+
+        Returns
+        -------
+        Trace
+            `y` and `state` as the call returns them, and `trace[layer, direction]` with the arrays i, f,
+            g, o, c and h, laid out as `x`; h alone for an RNN.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As `forward`.
+
+        Examples
+        --------
+        >>> import numpy as np, fastlstm
+        >>> trace = fastlstm.LSTM(3, 5, num_layers=2, rng=0).trace(np.ones((7, 3)))
+        >>> trace[1, 0].f.shape
+        (7, 5)
+        """
+        return trace(self, x, state, lengths)
 
     def stream(self, batch_size: int | None = None) -> Stream[State]:
         """Return a stream: the model fed one step at a time, its state carried along.

@@ -46,6 +46,7 @@ class Kept:
     layers: list[Layer]
     start: list[Array]
     workspace: Workspace
+    dropout: float
     inputs: list[Array] = field(default_factory=list)  # by layer: rows (rows, I)
     outputs: list[Array] = field(default_factory=list)  # by layer: rows (rows, D·P)
     masks: list[Array | None] = field(default_factory=list)  # by layer but the first: on its input

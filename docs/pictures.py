@@ -1,0 +1,204 @@
+"""Make the pictures of understanding-lstms.md: `python docs/pictures.py`, about a minute."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+import fastlstm
+from fastlstm import plot
+from fastlstm.inspection import gradient_reach
+from fastlstm.training import Adam, clip_gradient_norm
+
+HIDDEN = 8
+STEPS_A_POINT = 100
+
+Array = np.ndarray
+Model = fastlstm.LSTM | fastlstm.RNN
+Task = Callable[[np.random.Generator], tuple[Array, Array, Array]]
+
+
+# The game: numbers come by, some of them marked; say the last one that was marked
+
+
+def last_marked(x: Array) -> Array:
+    """Return the last marked number so far (T, B) of numbers and marks x (T, B, 2)."""
+    steps = np.arange(len(x))[:, None]
+    at = np.maximum.accumulate(np.where(x[..., 1] > 0, steps, 0), axis=0)
+    return np.take_along_axis(x[..., 0], at, axis=0)
+
+
+def draw(rng: np.random.Generator, steps: int, batch: int, share: float) -> Array:
+    """Return x (steps, batch, 2): numbers, and 1 beside those that are marked, as each first one is."""
+    marks = rng.random((steps, batch)) < share
+    marks[0] = True
+    return np.stack([rng.uniform(-1, 1, (steps, batch)), marks], axis=-1).astype(np.float32)
+
+
+def asked_all_along(rng: np.random.Generator) -> tuple[Array, Array, Array]:
+    """Return x, the answer at every step, and which answers count: all."""
+    x = draw(rng, 60, 32, 0.04)
+    answers = last_marked(x)
+    return x, answers, np.ones_like(answers)
+
+
+def asked_at_the_end(rng: np.random.Generator) -> tuple[Array, Array, Array]:
+    """Return x with marks in its first half only, the answers, and which count: the last."""
+    x = draw(rng, 20, 32, 0.1)
+    x[10:, :, 1] = 0
+    answers = last_marked(x)
+    counts = np.zeros_like(answers)
+    counts[-1] = 1
+    return x, answers, counts
+
+
+def learn(model: Model, task: Task, steps: int, lr: float, seed: int) -> list[float]:
+    """Train a model, with a linear layer over its outputs, on squared error; return the losses."""
+    rng = np.random.default_rng(seed)
+    linear = fastlstm.Linear(model.hidden_size, 1, rng=rng)
+    adam = Adam([model, linear])
+    losses = []
+    for step in range(steps):
+        x, answers, counts = task(rng)
+        h, _, tape = model.forward(x)
+        said, linear_tape = linear.forward(h)
+        errors = (said[..., 0] - answers) * counts
+        losses.append(float((errors**2).sum() / counts.sum()))
+        of_linear = linear_tape.backward((2 * errors / counts.sum())[..., None])
+        gradients = [tape.backward(of_linear.input).parameters, of_linear.parameters]
+        clip_gradient_norm(gradients, 1.0)
+        adam.lr = lr * (0.525 + 0.475 * np.cos(np.pi * step / steps))
+        adam.step(gradients)
+    return losses
+
+
+def rnn(hidden_size: int, seed: int) -> Model:
+    """Return a plain RNN as it begins."""
+    return fastlstm.RNN(2, hidden_size, rng=seed)
+
+
+def lstm(hidden_size: int, seed: int) -> Model:
+    """Return an LSTM as it begins."""
+    return fastlstm.LSTM(2, hidden_size, rng=seed)
+
+
+def open_lstm(hidden_size: int, seed: int) -> Model:
+    """Return an LSTM that begins with its forget gates further open: their bias is 1 more."""
+    model = lstm(hidden_size, seed)
+    bias = model.parameters["bias_ih_l0"].copy()
+    bias[hidden_size : 2 * hidden_size] += 1  # the gates' order is i, f, g, o
+    return model.update({"bias_ih_l0": bias})
+
+
+KINDS = {"RNN": rnn, "LSTM": lstm, "LSTM, forget bias 1": open_lstm}
+
+
+# The pictures
+
+
+def draw_module(module: Callable[[Axes], Axes]) -> Figure:
+    """Draw the repeating module of a plain RNN or of an LSTM."""
+    figure = Figure(figsize=(9, 3.9), layout="constrained")
+    module(figure.subplots())
+    return figure
+
+
+def signed(number: float) -> str:
+    """Return a number with its sign, as books print it."""
+    return f"{number:+.1f}".replace("-", "−")
+
+
+def draw_trace(model: Model) -> Figure:
+    """Draw all gates and cells while numbers come by, three of them marked."""
+    x = draw(np.random.default_rng(5), 30, 1, 0)[:, 0]
+    x[[0, 10, 20]] = [(0.8, 1), (-0.6, 1), (0.3, 1)]
+    labels = [signed(number) if mark else "" for number, mark in x]
+    figure = Figure(figsize=(11, 6.5), layout="constrained")
+    plot.trace(model.trace(x), labels=labels, figure=figure)
+    return figure
+
+
+def draw_memory(model: Model) -> Figure:
+    """Draw the cell that tells the first number best, and its forget gate, for several first numbers."""
+    x = np.repeat(draw(np.random.default_rng(1), 40, 1, 0), 5, axis=1)
+    x[0, :, 0] = [0.8, 0.4, 0, -0.4, -0.8]
+    steps = model.trace(x)[0, 0]
+    unit = int(np.ptp(steps.c[-1], axis=0).argmax())
+    figure = Figure(figsize=(8, 4.2), layout="constrained")
+    cell, forget = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    colours = mpl.colormaps["viridis"](np.linspace(0, 0.9, x.shape[1]))
+    for b, colour in enumerate(colours):
+        cell.plot(steps.c[:, b, unit], color=colour, label=signed(x[0, b, 0]))
+        forget.plot(steps.f[:, b, unit], color=colour)
+    cell.set_ylabel(f"cell state of unit {unit}")
+    cell.legend(title="first number", frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+    forget.set_ylabel("its forget gate")
+    forget.set_ylim(-0.05, 1.05)
+    forget.set_xlabel("step")
+    for ax in (cell, forget):
+        ax.grid(alpha=0.25)
+        ax.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def draw_reach(learned: Model) -> Figure:
+    """Draw how far back the gradient reaches in models as they begin, and in one that has learned."""
+    x = draw(np.random.default_rng(0), 60, 32, 0)
+    curves = {name: gradient_reach(make(HIDDEN, 0), x) for name, make in KINDS.items()}
+    curves["the same, after learning"] = gradient_reach(learned, x)
+    figure = Figure(figsize=(8, 4.2), layout="constrained")
+    plot.reach(curves, ax=figure.subplots())
+    return figure
+
+
+def draw_learning(losses: dict[str, Array]) -> Figure:
+    """Draw the mean loss of each kind of model, (seeds, steps), while it learned."""
+    figure = Figure(figsize=(8, 4.2), layout="constrained")
+    points = {name: of.reshape(len(of), -1, STEPS_A_POINT).mean(axis=(0, 2)) for name, of in losses.items()}
+    ax = plot.history(points, ax=figure.subplots())
+    ax.lines[0].set(linewidth=6, alpha=0.4)  # the RNN's curve lies under the LSTM's
+    ax.legend(frameon=False, loc="center right")
+    ax.set_xlabel(f"training steps, in {STEPS_A_POINT}s")
+    ax.set_ylabel("squared error")
+    ax.set_ylim(bottom=0)
+    return figure
+
+
+def write(figure: Figure, path: Path) -> None:
+    """Write a picture whole, the same bytes for the same picture."""
+    partial = path.with_name(f"{path.stem}.partial{path.suffix}")
+    metadata = {"Date": None} if path.suffix == ".svg" else {"Software": None}
+    with mpl.rc_context({"svg.hashsalt": "fastlstm"}):
+        figure.savefig(partial, dpi=110, facecolor="white", metadata=metadata)
+    os.replace(partial, path)
+
+
+def main(folder: Path, steps: int = 1500, seeds: int = 4) -> None:
+    """Train what the page tells of, each kind of model from several seeds; write all pictures."""
+    holder = open_lstm(3, seed=1)
+    learn(holder, asked_all_along, 2 * steps, 0.02, seed=1)
+    losses, models = {}, {}
+    for name, make in KINDS.items():
+        models[name] = [make(HIDDEN, seed) for seed in range(seeds)]
+        losses[name] = np.array(
+            [learn(model, asked_at_the_end, steps, 0.01, seed) for seed, model in enumerate(models[name])]
+        )
+    for name, figure in {
+        "rnn-module.svg": draw_module(plot.rnn_module),
+        "lstm-module.svg": draw_module(plot.lstm_module),
+        "trace.png": draw_trace(holder),
+        "memory.svg": draw_memory(holder),
+        "reach.svg": draw_reach(models["LSTM, forget bias 1"][0]),
+        "learning.svg": draw_learning(losses),
+    }.items():
+        write(figure, folder / name)
+
+
+if __name__ == "__main__":
+    main(Path(__file__).parent / "pictures")

@@ -1,0 +1,46 @@
+"""The page that teaches: its pictures can be made again, and its code is the code."""
+
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGE = (ROOT / "docs" / "understanding-lstms.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+EXAMPLES = [block for block in BLOCKS if "import" in block]
+QUOTES = [block for block in BLOCKS if "import" not in block]
+SHOWN = set(re.findall(r"\(pictures/(.*?)\)", PAGE))
+
+
+def test_pictures_in_a_quick_form(tmp_path):
+    specification = importlib.util.spec_from_file_location("pictures", ROOT / "docs" / "pictures.py")
+    pictures = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(pictures)
+    pictures.main(tmp_path, steps=pictures.STEPS_A_POINT, seeds=1)
+    assert {path.name for path in tmp_path.iterdir()} == SHOWN
+
+
+def test_shown_pictures_are_there_and_small():
+    assert {path.name for path in (ROOT / "docs" / "pictures").iterdir()} == SHOWN
+    for name in SHOWN:
+        assert 1000 < (ROOT / "docs" / "pictures" / name).stat().st_size < 200_000, name
+
+
+@pytest.mark.parametrize("block", EXAMPLES)
+def test_examples_run(block):
+    exec(compile(block, "understanding-lstms.md", "exec"), {})
+
+
+@pytest.mark.parametrize("line", [line for block in QUOTES for line in block.splitlines()])
+def test_quoted_lines_are_the_references(line):
+    reference = (ROOT / "src" / "fastlstm" / "_reference.py").read_text(encoding="utf-8")
+    assert line in map(str.strip, reference.splitlines())
+
+
+def test_links_lead_somewhere():
+    for target in re.findall(r"\]\(([^)#]+)\)", PAGE):
+        assert (ROOT / "docs" / target).exists(), target
+    headings = {heading.lower().replace(" ", "-") for heading in re.findall(r"^## (.*)$", PAGE, re.MULTILINE)}
+    assert set(re.findall(r"\]\(#(.*?)\)", PAGE)) <= {re.sub(r"[^a-z-]", "", heading) for heading in headings}
