@@ -3,7 +3,7 @@
 from .shapes import model_and_input
 
 
-class Growth:
+class _Growth:
     """One of T, B, H and threads grows, and the others stay."""
 
     param_names = ("T, B, H, threads",)
@@ -17,17 +17,17 @@ class Growth:
         self.model(self.x)
 
 
-class WithT(Growth):
+class WithT(_Growth):
     params = (tuple(f"{T}, 16, 128, 1" for T in (1, 10, 100, 1000)),)
 
 
-class WithB(Growth):
+class WithB(_Growth):
     params = (tuple(f"50, {B}, 128, 1" for B in (1, 2, 4, 6, 8, 12, 16, 24, 32, 64, 128)),)
 
 
-class WithH(Growth):
+class WithH(_Growth):
     params = (tuple(f"50, 16, {H}, 1" for H in (1, 5, 17, 32, 64, 100, 128, 130, 256, 300, 512)),)
 
 
-class WithThreads(Growth):
+class WithThreads(_Growth):
     params = (tuple(f"{sizes}, {n}" for sizes in ("100, 1, 256", "100, 32, 256") for n in (1, 2, 3, 4)),)

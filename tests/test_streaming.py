@@ -1,5 +1,11 @@
 """Streams: state, reset, out; that they give the whole sequence's bits stands in test_same_bits.py."""
 
+import itertools
+import pickle
+import threading
+import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
@@ -71,3 +77,157 @@ def test_weights_may_change_on_the_way():
     model.load_state_dict(fastlstm.LSTM(3, 4, rng=1).state_dict())
     expected, _ = model(np.ones((1, 3)), state)
     assert np.array_equal(stream.step(np.ones(3)), expected[0])
+
+
+def stack(rng=0):
+    return fastlstm.Sequential(
+        fastlstm.Embedding(10, 4, rng=rng),
+        fastlstm.LSTM(4, 6, num_layers=2, rng=rng),
+        fastlstm.Dropout(0.5, rng=rng),
+        fastlstm.RNN(6, 5, rng=rng),
+        fastlstm.LayerNorm(5),
+        fastlstm.Linear(5, 3, rng=rng),
+        fastlstm.Tanh(),
+    )
+
+
+def frames(model, *shape):
+    rng = np.random.default_rng(1)
+    if isinstance(model, fastlstm.Sequential):
+        return rng.integers(0, 10, shape)
+    return rng.standard_normal((*shape, model.input_size)).astype(np.float32)
+
+
+@pytest.mark.parametrize("batch_size", [None, 3])
+@pytest.mark.parametrize(
+    "model",
+    [fastlstm.LSTM(2, 5, 2, proj_size=3, rng=0), fastlstm.RNN(2, 3, batch_first=True, rng=0), stack()],
+    ids=["lstm", "batch_first rnn", "stack"],
+)
+class TestEveryModel:
+    def test_chunks_copies_and_pickles_give_the_bits_of_steps(self, model, batch_size):
+        x = frames(model, 9, *(() if batch_size is None else (batch_size,)))
+        steps = model.stream(batch_size)
+        expected = np.stack([steps.step(x_t) for x_t in x])
+        time = 1 if model.batch_first and batch_size else 0
+        stream = model.stream(batch_size)
+        fed = stream.feed(np.moveaxis(x[:4], 0, time))
+        assert np.ascontiguousarray(np.moveaxis(fed, time, 0)).tobytes() == expected[:4].tobytes()
+        assert stream.feed(np.moveaxis(x[:0], 0, time)).size == 0
+        copy, pickled = stream.copy(), pickle.loads(pickle.dumps(stream))
+        stream.step(x[0])  # where this one goes is nothing to the others
+        for other in (copy, pickled):
+            out = np.empty_like(expected[4])
+            assert other.step(x[4], out=out) is out
+            assert out.tobytes() == expected[4].tobytes()
+            rest = other.feed(np.moveaxis(x[5:], 0, time))
+            assert np.ascontiguousarray(np.moveaxis(rest, time, 0)).tobytes() == expected[5:].tobytes()
+        stream.reset()
+        assert stream.step(x[0]).tobytes() == expected[0].tobytes()
+        assert "stream" in repr(stream)
+
+    def test_wrong_input_moves_nothing(self, model, batch_size):
+        n = () if batch_size is None else (batch_size,)
+        x = frames(model, *n)
+        stream, other = model.stream(batch_size), model.stream(batch_size)
+        wrong_axes = x[None] if x.ndim else x[None, None]
+        for call in (stream.step, stream.feed):
+            with pytest.raises(ValueError, match="x"):
+                call(np.concatenate([wrong_axes[None]] * 2))
+        with pytest.raises(ValueError, match="out: expected shape"):
+            stream.step(x, out=np.empty((7, 7), np.float32))
+        if not isinstance(model, fastlstm.Sequential):
+            assert stream.step(x).tobytes() == other.step(x).tobytes()
+        with pytest.raises((ValueError, TypeError), match="state"):
+            stream.state = (np.zeros(7),)
+
+
+def test_a_stack_that_needs_the_whole_sequence():
+    for layers in (
+        [fastlstm.LSTM(2, 3, bidirectional=True, rng=0)],
+        [fastlstm.LSTM(2, 3, rng=0), fastlstm.LastStep()],
+    ):
+        with pytest.raises(ValueError, match="model: expected one that runs forward in time"):
+            fastlstm.Sequential(*layers).stream()
+
+
+def test_two_threads_at_one_stream():
+    """The second is told; whoever steps gets through."""
+    H = 512
+    stream = fastlstm.LSTM(H, H, rng=0).stream(16)
+    x = np.zeros((16, H), np.float32)
+    refused, done = [], []
+
+    def step_often():
+        out = np.empty_like(x)
+        for _ in range(200):
+            try:
+                done.append(stream.step(x, out=out) is out)
+            except RuntimeError as error:
+                refused.append(str(error))
+
+    threads = [threading.Thread(target=step_often) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert done
+    assert len(done) + len(refused) == 600
+    assert set(refused) == {"step: expected one thread at a time, and another is stepping this stream"}
+
+
+def test_many_threads_with_a_stream_each():
+    model = fastlstm.LSTM(16, 40, num_layers=2, rng=0)
+    x = np.random.default_rng(0).standard_normal((16, 50, 16)).astype(np.float32)
+    expected = [model(x_b)[0].tobytes() for x_b in x]
+
+    def run(b):
+        stream = model.stream()
+        return np.stack([stream.step(x_t) for x_t in x[b]]).tobytes()
+
+    with ThreadPoolExecutor(16) as threads:
+        assert list(threads.map(run, range(16))) == expected
+
+
+def test_weights_that_change_meanwhile():
+    """Every result is that of the old weights or of the new, never of a mixture."""
+    model, other = fastlstm.LSTM(8, 24, num_layers=3, rng=0), fastlstm.LSTM(8, 24, num_layers=3, rng=1)
+    sets = [model.state_dict(), other.state_dict()]
+    x = np.random.default_rng(0).standard_normal((5, 8)).astype(np.float32)
+    allowed = {net(x)[0].tobytes() for net in (model, other)}
+    first = {net.stream().step(x[0]).tobytes() for net in (model, other)}
+    stop = threading.Event()
+
+    def change():
+        for k in itertools.count():
+            if stop.is_set():
+                return
+            model.load_state_dict(sets[k % 2])
+
+    changer = threading.Thread(target=change)
+    changer.start()
+    try:
+        stream = model.stream()
+        for _ in range(300):
+            assert model(x)[0].tobytes() in allowed
+            stream.reset()
+            assert stream.step(x[0]).tobytes() in first
+    finally:
+        stop.set()
+        changer.join()
+
+
+@pytest.mark.parametrize("steps", [20_000, pytest.param(1_000_000, marks=pytest.mark.slow)])
+def test_memory_stays_flat(steps):
+    stream = fastlstm.LSTM(8, 16, rng=0).stream()
+    x, out = np.ones(8, np.float32), np.empty(16, np.float32)
+    for _ in range(1000):
+        stream.step(x, out=out)
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        for _ in range(steps):
+            stream.step(x, out=out)
+        assert tracemalloc.get_traced_memory()[0] - before < 2000
+    finally:
+        tracemalloc.stop()

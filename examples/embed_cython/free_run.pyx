@@ -29,4 +29,4 @@ def free_run(stream, const float[::1] x, float[:, ::1] out):
                 break
             given = &out[t, 0]
     if status < 0:
-        raise MemoryError
+        raise RuntimeError(f"advance: {status}")

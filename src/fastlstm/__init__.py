@@ -16,6 +16,7 @@ from .layers import (
     Softmax,
     Tanh,
 )
+from .pool import StreamPool
 from .recurrent import LSTM, RNN
 from .saving import load, save
 from .sequential import Sequential
@@ -37,6 +38,7 @@ __all__ = [
     "Sequential",
     "Sigmoid",
     "Softmax",
+    "StreamPool",
     "Tanh",
     "get_include",
     "get_library",

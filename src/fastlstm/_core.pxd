@@ -13,12 +13,14 @@ cdef class Stepper:
     cdef readonly int itemsize              # bytes of a number: 4 or 8
 
     # Runs one step from x [B][I] to out [B][P], which are without gaps, aligned, of the stream's type, and
-    # share no memory. Returns 0, or -1 when there is no memory for it. Allocates nothing unless the number
-    # of threads has grown since the stepper was made; one thread at a time.
+    # share no memory. Returns 0; -1 when there is no memory for it; or -2, and nothing has happened, when
+    # another thread is at it. Allocates nothing unless the number of threads has grown since the stepper
+    # was made.
     cdef int advance(self, const void* x, void* out) noexcept nogil
 
     # The rest is the core's own.
     cdef Py_ssize_t count               # layers
+    cdef int busy                       # a thread is stepping
     cdef int typenum                    # NumPy's number of the dtype
     cdef list held                      # what the passes point into
     cdef Pass* passes                   # [count]

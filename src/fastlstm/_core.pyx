@@ -24,6 +24,7 @@ from ._kernels cimport (
     fl_flush_denormals,
     fl_grouping,
     fl_kernels,
+    fl_lower,
     fl_lstm_step,
     fl_lstm_step_backward,
     fl_pack,
@@ -31,6 +32,7 @@ from ._kernels cimport (
     fl_progress,
     fl_progress_set,
     fl_progress_wait,
+    fl_raise,
     fl_restore,
     fl_rnn_step,
     fl_rnn_step_backward,
@@ -61,6 +63,8 @@ cdef enum:
     SECOND_LEVEL = 3 << 19
     # Of weights beyond that, so many bytes at a time.
     SWEPT_BYTES = 1 << 19
+    # What `Stepper.advance` returns when another thread is stepping.
+    AT_IT = -2
     # Steps that a layer waits for before it follows the layer below.
     FOLLOWED_STEPS = 8
     # Cycles: of one unit's gate update by the vector's width, of a barrier, and of a pass that another
@@ -539,6 +543,8 @@ cdef class Stepper:
             return False
         with nogil:
             status = self.advance(x_data, y_data)
+        if status == AT_IT:
+            raise RuntimeError("step: expected one thread at a time, and another is stepping this stream")
         if status < 0:
             raise MemoryError
         return True
@@ -546,11 +552,14 @@ cdef class Stepper:
     cdef int advance(self, const void* x, void* out) noexcept nogil:
         cdef int status = 0
         cdef Py_ssize_t k
+        if fl_raise(&self.busy) < 0:
+            return AT_IT
         self.passes[0].x = <const char*>x
         self.passes[self.count - 1].y = <char*>out
         for k in range(self.count):
             status |= forward_pass(&self.passes[k])
             self.passes[k].descending = not self.passes[k].descending
+        fl_lower(&self.busy)
         return status
 
 

@@ -100,5 +100,7 @@ cdef extern from "kernels/workers.h" nogil:
         pass
     void fl_progress_set(fl_progress* progress, long steps)
     void fl_progress_wait(fl_progress* progress, long steps)
+    int fl_raise(int* flag)
+    void fl_lower(int* flag)
     int fl_workers_started()
     int fl_workers_supported()

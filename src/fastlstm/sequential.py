@@ -16,6 +16,7 @@ from .layers.readouts import Readout
 from .parameters import Parameterised, replace, weights_of
 from .ragged import Padding, Sequences
 from .recurrent import Recurrent
+from .sequential_stream import SequentialStream
 from .tape import Tape
 
 AnyLayer = Recurrent[Any] | Readout | PlainLayer
@@ -74,6 +75,7 @@ class Sequential(Parameterised):
     def __init__(self, *layers: AnyLayer) -> None:
         check_layers(layers)
         self.layers = layers
+        self._indices = isinstance(layers[0], Embedding)
         self._recurrent = [layer for layer in layers if isinstance(layer, Recurrent)]
         self._readout = any(isinstance(layer, Readout) for layer in layers)
         self._two_directions = reads_two_directions(layers)
@@ -145,9 +147,8 @@ class Sequential(Parameterised):
     def _run(
         self, x: ArrayLike, state: Sequence[Any] | None, lengths: ArrayLike | None, training: bool
     ) -> tuple[Array, States, list[AnyTape], Sequences | None]:
-        indices = isinstance(self.layers[0], Embedding)
-        rows: NDArray[Any] = as_integers(x, "x") if indices else as_floats(x, "x")
-        sequences = self._sequences(rows.shape, indices, lengths)
+        rows: NDArray[Any] = as_integers(x, "x") if self._indices else as_floats(x, "x")
+        sequences = self._sequences(rows.shape, lengths)
         states = iter(self._states(state, sequences, "state"))
         if sequences is not None and isinstance(self.layers[0], PlainLayer):
             rows = sequences.zero_past_ends(rows)
@@ -170,18 +171,39 @@ class Sequential(Parameterised):
             rows = sequences.zero_past_ends(rows)
         return rows, tuple(final), tapes, sequences
 
-    def _sequences(
-        self, shape: tuple[int, ...], indices: bool, lengths: ArrayLike | None
-    ) -> Sequences | None:
+    def _sequences(self, shape: tuple[int, ...], lengths: ArrayLike | None) -> Sequences | None:
         """Return how sequences lie in an x of that shape; None where nothing runs over time."""
         if lengths is None and not self._recurrent and not self._readout:
             return None
-        leading = shape if indices else shape[:-1]
+        leading = shape if self._indices else shape[:-1]
         if len(leading) not in (1, 2):
-            axes, last = "B, T" if self.batch_first else "T, B", "" if indices else ", I"
+            axes, last = "B, T" if self.batch_first else "T, B", "" if self._indices else ", I"
             raise ValueError(f"x: expected shape ({axes}{last}) or (T{last or ','}), got {shape}")
         padding = Padding.of(leading, self.batch_first)
         return Sequences(padding, padding.lengths(lengths))
+
+    def stream(self, batch_size: int | None = None) -> SequentialStream:
+        """Return a stream: the model fed one step at a time, its state carried along.
+
+        Parameters
+        ----------
+        batch_size : int, optional
+            Step n sequences together. None steps one sequence, frame by frame.
+
+        Raises
+        ------
+        ValueError
+            If a layer is bidirectional or a readout: they would need the steps that have not come yet.
+
+        Examples
+        --------
+        >>> import fastlstm
+        >>> model = fastlstm.Sequential(fastlstm.Embedding(10, 4, rng=0), fastlstm.LSTM(4, 8, rng=0))
+        >>> stream = model.stream()
+        >>> stream.step(7).shape
+        (8,)
+        """
+        return SequentialStream(self, batch_size)
 
     def _states(
         self, state: Sequence[Any] | None, sequences: Sequences | None, argument: str

@@ -1,14 +1,15 @@
-"""Models fed one step at a time."""
+"""Models fed as their input comes: one step at a time, or some."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from ._arrays import Array, as_floats, as_size, check_shape
 from ._core import Stepper
+from .parameters import Weights
 
 if TYPE_CHECKING:
     from .recurrent import Recurrent
@@ -19,28 +20,43 @@ State = TypeVar("State")
 class Stream(Generic[State]):
     """One sequence, or `batch_size` of them, running through a model step by step.
 
-    Made by `Recurrent.stream`. Steps give the bits that the whole sequence would have given. A stream uses
-    its model's weights as they are at each step, and belongs to one thread at a time; any number of
-    streams may share a model.
+    Made by `Recurrent.stream`. Steps and chunks give the bits that the whole sequence would have given. A
+    stream uses its model's weights as they are at each call, and belongs to one thread at a time; any
+    number of streams may share a model. Streams are pickled with their model.
     """
 
     def __init__(self, model: Recurrent[State], batch_size: int | None = None) -> None:
         if model.bidirectional:
             raise ValueError(f"model: expected one that runs forward in time, got {model!r}")
         self._model = model
-        self._sequences = () if batch_size is None else (as_size(batch_size, "batch_size"),)
+        self._sequences = as_sequences(batch_size)
         self._batch_size = self._sequences[0] if self._sequences else 1
         self._shape = (*self._sequences, model.output_size)
-        self.reset()
-
-    def reset(self) -> None:
-        """Start again from the zero state."""
-        model = self._model
         self._states = [
             np.zeros((model.num_layers, self._batch_size, model._state_size(name)), model.dtype)
             for name in model._state_names
         ]
-        self._use_current_weights()
+        self._use(model._weights)
+
+    def __repr__(self) -> str:
+        return f"<stream of {self._batch_size} through {self._model!r}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return continued, (self._model, *self._sequences), self.state
+
+    def __setstate__(self, state: State) -> None:
+        self.state = state
+
+    def copy(self) -> Self:
+        """Return another stream at the same place, which goes its own way from there."""
+        other = type(self)(self._model, *self._sequences)
+        other.state = self.state
+        return other
+
+    def reset(self) -> None:
+        """Start again from the zero state."""
+        for array in self._states:
+            array.fill(0)
 
     @property
     def state(self) -> State:
@@ -51,14 +67,17 @@ class Stream(Generic[State]):
 
     @state.setter
     def state(self, state: State) -> None:
-        parts = self._model._from_state(state, "state")
-        fresh = []
+        self._move(self._model._from_state(state, "state"))
+
+    def _move(self, parts: tuple[Any, ...]) -> None:
+        """Check a state's parts, and then take them over, into the arrays that the stepper knows."""
+        checked = []
         for name, part, current in zip(self._model._state_names, parts, self._states, strict=True):
             array = as_floats(part, f"state {name}", current.dtype)
             check_shape(array, f"state {name}", self._state_shape(current.shape[2]))
-            fresh.append(np.array(array, order="C").reshape(current.shape))
-        self._states = fresh
-        self._use_current_weights()
+            checked.append(array.reshape(current.shape))
+        for array, current in zip(checked, self._states, strict=True):
+            current[...] = array
 
     def _state_shape(self, size: int) -> tuple[int, ...]:
         return (self._model.num_layers, *self._sequences, size)
@@ -70,7 +89,7 @@ class Stream(Generic[State]):
         ----------
         x_t : array (I,), or (batch_size, I)
         out : array (H or P,), or (batch_size, H or P), optional
-            Where to write; of the model's dtype and C-contiguous.
+            Where to write; of the model's dtype and C-contiguous. Nothing is allocated then.
 
         Returns
         -------
@@ -81,43 +100,92 @@ class Stream(Generic[State]):
         ------
         ValueError, TypeError
             If an argument is not as above; the state has not moved then.
+        RuntimeError
+            If another thread is stepping this stream.
         """
-        if self._weights is not self._model._weights:
-            self._use_current_weights()
+        return self._step(x_t, out, self._model._weights)
+
+    def _step(self, x_t: ArrayLike, out: Array | None, weights: Weights) -> Array:
+        if self._weights is not weights:
+            self._use(weights)
         result = np.empty(self._shape, self._model.dtype) if out is None else out
         if not self._stepper.step(x_t, result):
-            self._check_out(result)
+            check_out(result, self._shape, self._model.dtype)
             x = as_floats(x_t, "x_t", self._model.dtype)
             check_shape(x, "x_t", (*self._sequences, self._model.input_size))
             self._stepper.step(np.array(x, order="C"), result)
         return result
+
+    def feed(self, x: ArrayLike) -> Array:
+        """Run a chunk of steps, and return the last layer's h of each.
+
+        Parameters
+        ----------
+        x : array (T, I), or (T, batch_size, I), or (batch_size, T, I) with the model's `batch_first`
+            Of any T.
+
+        Returns
+        -------
+        array
+            Laid out as `x`.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If `x` is not as above; the state has not moved then.
+        """
+        array = as_floats(x, "x")
+        check_chunk(array.shape, self._model.batch_first, self._sequences, (self._model.input_size,))
+        y, self.state = self._model(array, self.state)
+        return y
 
     @property
     def stepper(self) -> Stepper:
         """What `step` runs on, for Cython code that steps in a loop of its own: `fastlstm.Stepper`.
 
         Its steps move this stream's state. It has the model's weights as they are now and is of no more use
-        once they have changed, after `reset`, and after `state` has been set: take it again then.
+        once they have changed: take it again then.
         """
         if self._weights is not self._model._weights:
-            self._use_current_weights()
+            self._use(self._model._weights)
         return self._stepper
 
-    def _use_current_weights(self) -> None:
+    def _use(self, weights: Weights) -> None:
         model, (h, *c) = self._model, self._states
-        weights = model._weights
         between = [np.empty(array.shape, model.dtype) for array in h[:-1]]
         self._stepper = Stepper(
             model._layers(weights), self._batch_size, list(h), list(c[0]) if c else None, between
         )
         self._weights = weights
 
-    def _check_out(self, out: Array) -> None:
-        dtype = self._model.dtype
-        if not isinstance(out, np.ndarray) or out.dtype != dtype:
-            raise TypeError(
-                f"out: expected an array of {dtype}, got {getattr(out, 'dtype', type(out).__name__)}"
-            )
-        check_shape(out, "out", self._shape)
-        if not (out.flags.c_contiguous and out.flags.writeable):
-            raise ValueError("out: expected a writable C-contiguous array")
+
+def continued(model: Any, batch_size: int | None = None) -> Any:
+    """Return a stream through a model, for pickle."""
+    return model.stream(batch_size)
+
+
+def as_sequences(batch_size: int | None) -> tuple[int, ...]:
+    """Return the axes that a stream's frames have for their sequences: none, or one."""
+    return () if batch_size is None else (as_size(batch_size, "batch_size"),)
+
+
+def check_chunk(
+    shape: tuple[int, ...], batch_first: bool, sequences: tuple[int, ...], frame: tuple[int, ...]
+) -> None:
+    """Raise ValueError unless `shape` is that of a chunk of frames."""
+    time = 1 if sequences and batch_first else 0
+    steps = shape[time] if len(shape) > time else 0
+    expected = (*sequences, steps, *frame) if time else (steps, *sequences, *frame)
+    if shape != expected:
+        names = [*map(str, sequences), *map(str, frame)]
+        names.insert(time, "T")
+        raise ValueError(f"x: expected shape ({', '.join(names)}{',' * (len(names) == 1)}), got {shape}")
+
+
+def check_out(out: NDArray[Any], shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    """Raise TypeError or ValueError unless `out` can take a result of that shape and dtype."""
+    if not isinstance(out, np.ndarray) or out.dtype != dtype:
+        raise TypeError(f"out: expected an array of {dtype}, got {getattr(out, 'dtype', type(out).__name__)}")
+    check_shape(out, "out", shape)
+    if not (out.flags.c_contiguous and out.flags.writeable):
+        raise ValueError("out: expected a writable C-contiguous array")

@@ -1,7 +1,12 @@
 /* POSIX threads, clocks and signals beside plain C11. */
 #define _POSIX_C_SOURCE 200809L
 
+#include <stdatomic.h>
+
 #include "workers.h"
+
+int fl_raise(int *flag) { return atomic_exchange((_Atomic int *)flag, 1) ? -1 : 0; }
+void fl_lower(int *flag) { atomic_store((_Atomic int *)flag, 0); }
 
 #if defined(_WIN32)
 
@@ -27,7 +32,6 @@ int fl_workers_supported(void) { return 0; }
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdint.h>
 #include <time.h>
 

@@ -37,6 +37,10 @@ typedef struct {
 void fl_progress_set(fl_progress *progress, long steps);
 void fl_progress_wait(fl_progress *progress, long steps);
 
+/* A flag that one thread at a time can raise: returns 0, or -1 where it is up already. */
+int fl_raise(int *flag);
+void fl_lower(int *flag);
+
 /* How many threads the pool has started in this process. */
 int fl_workers_started(void);
 
