@@ -1,17 +1,28 @@
 # The forward pass over one slice; included by _core.pyx.
 
-cdef inline Py_ssize_t steps_projected(const Pass* p, Py_ssize_t sequences) noexcept nogil:
-    """How many steps of a slice are projected at a time, so that memory does not grow with T."""
+cdef inline Py_ssize_t rows_projected(const Pass* p) noexcept nogil:
+    """How many rows are projected at a time, so that memory does not grow with T and B."""
     cdef Py_ssize_t row_bytes = (panel_width(p) + p.I) * p.kernels.itemsize
-    return max(<Py_ssize_t>1, min(p.T, PROJECTION_BYTES // max(row_bytes * sequences, 1)))
+    return max(<Py_ssize_t>1, PROJECTION_BYTES // row_bytes)
+
+
+cdef inline Py_ssize_t steps_projected(const Pass* p, Py_ssize_t sequences) noexcept nogil:
+    """How many steps of a slice those are; 0 where a step has more rows, or is the only one."""
+    return 0 if p.T == 1 else min(p.T, rows_projected(p) // max(sequences, <Py_ssize_t>1))
+
+
+cdef inline Py_ssize_t rows_in_scratch(const Pass* p, Py_ssize_t sequences) noexcept nogil:
+    """How many projected rows a slice keeps at once, at most."""
+    cdef Py_ssize_t steps = steps_projected(p, sequences)
+    return steps * sequences if steps else min(rows_projected(p), sequences)
 
 
 cdef inline Py_ssize_t forward_scratch(const Pass* p, Py_ssize_t sequences) noexcept nogil:
-    """Bytes for the projected steps; for their x, where a slice has some of the sequences; and for
+    """Bytes for the projected rows; for their x, where a slice has some of the sequences; and for
     o.tanh(c) of one step before its projection."""
-    cdef Py_ssize_t rows = steps_projected(p, sequences) * sequences
+    cdef Py_ssize_t rows = rows_in_scratch(p, sequences)
     cdef Py_ssize_t elements = rows * panel_width(p)
-    if sequences < p.B and p.T > 1:
+    if sequences < p.B and steps_projected(p, sequences):
         elements += rows * p.I
     if p.panel_hr != NULL:
         elements += sequences * p.H
@@ -149,15 +160,38 @@ cdef void forward_step(Pass* p, const Slice* s, Py_ssize_t t, char* projected, c
     finish_step(p, s, t, done, m)
 
 
-cdef void forward_single_step(Pass* p, const Slice* s, char* m) noexcept nogil:
-    """The only step of a pass: all of its weights are gone over once, W_ih's and W_hh's by turns."""
-    cdef Rows rows = Rows(s.first, s.first, active(p, 0, s.first, s.last), -1)
+cdef void forward_rows(const Pass* p, const Slice* s, Py_ssize_t turn, const Rows* rows,
+                       char* m) noexcept nogil:
+    """Project some rows of a step, and end it for them: W_ih and W_hh are gone over by turns."""
     cdef Sweep sweep
-    begin_sweep(p, s, p.descending, p.I + p.P, &sweep)
+    begin_sweep(p, s, turn, p.I + p.P, &sweep)
     while next_units(&sweep):
         project_rows(p, &sweep.part, rows.count, at(p, p.x, rows.row * p.x_ld), p.x_ld, s.scratch)
-        cell_rows(p, &sweep.part, &rows, s.scratch, m)
-    finish_step(p, s, 0, rows.count, m)
+        cell_rows(p, &sweep.part, rows, s.scratch, m)
+
+
+cdef void forward_large_steps(Pass* p, const Slice* s, char* m) noexcept nogil:
+    """All steps of a slice whose rows are too many to project several steps ahead, or whose step is the
+    only one: each some rows at a time."""
+    cdef Rows[2] parts
+    cdef Rows rows
+    cdef Py_ssize_t n, t, done, first, most = rows_projected(p)
+    cdef int k
+    for n in range(p.T):
+        t, done = nth_step(p, n), 0
+        for k in range(rows_of_step(p, t, s.first, s.last, parts)):
+            first = 0
+            while first < parts[k].count:
+                rows = parts[k]
+                rows.row += first
+                rows.sequence += first
+                rows.count = min(most, parts[k].count - first)
+                if rows.row_before >= 0:
+                    rows.row_before += first
+                forward_rows(p, s, p.descending + n + first // most, &rows, at(p, m, done * p.H))
+                done += rows.count
+                first += rows.count
+        finish_step(p, s, t, done, m)
 
 
 cdef void forward_steps(Pass* p, const Slice* s, Py_ssize_t chunk, char* m, char* x) noexcept nogil:
@@ -188,12 +222,12 @@ cdef void forward_steps(Pass* p, const Slice* s, Py_ssize_t chunk, char* m, char
 cdef void forward_slice(void* context, int number) noexcept nogil:
     cdef Pass* p = <Pass*>context
     cdef const Slice* s = &p.slices[number]
-    cdef Py_ssize_t chunk = steps_projected(p, s.last - s.first)
-    cdef char* m = at(p, s.scratch, chunk * (s.last - s.first) * panel_width(p))
-    cdef char* x = at(p, m, (s.last - s.first) * p.H if p.panel_hr != NULL else 0)
+    cdef Py_ssize_t sequences = s.last - s.first, chunk = steps_projected(p, sequences)
+    cdef char* m = at(p, s.scratch, rows_in_scratch(p, sequences) * panel_width(p))
+    cdef char* x = at(p, m, sequences * p.H if p.panel_hr != NULL else 0)
     cdef unsigned long state = fl_flush_denormals()
-    if p.T == 1:
-        forward_single_step(p, s, m)
+    if chunk == 0:
+        forward_large_steps(p, s, m)
     else:
         forward_steps(p, s, chunk, m, x)
     fl_restore(state)
@@ -237,7 +271,9 @@ cdef int forward_pass(Pass* p) noexcept nogil:
 # Two passes side by side ------------------------------------------------------------------------------
 
 cdef inline bint follows(const Pass* a, const Pass* b) noexcept nogil:
-    """Whether b is the layer above a, step by step behind it."""
+    """Whether b is the layer above a, and both can go step by step."""
+    if steps_projected(a, a.B) == 0 or steps_projected(b, b.B) == 0:
+        return False
     return b.x == a.y and b.x_ld == a.y_ld and b.I == a.P and not a.reverse and not b.reverse
 
 

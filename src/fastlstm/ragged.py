@@ -61,9 +61,11 @@ class Arrangement:
             padded[self._step, self._sequence] = rows
         return padded
 
-    def sort(self, states: Array) -> Array:
-        """Return states (k, B, n) in the order of the rows, as a C-contiguous copy."""
-        return np.array(states if self.dense else states[:, self._order], order="C")
+    def sort(self, states: Array, copy: bool = True) -> Array:
+        """Return states (k, B, n) in the order of the rows, C-contiguous; a copy, unless none is wanted."""
+        if not self.dense:
+            states, copy = states[:, self._order], False
+        return np.array(states, order="C") if copy else np.ascontiguousarray(states)
 
     def unsort(self, states: Array) -> Array:
         """Undo `sort`."""

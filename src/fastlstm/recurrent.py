@@ -220,7 +220,8 @@ class Recurrent(Parameterised, Generic[State]):
         padding = self._padding(given)
         arrangement = Arrangement(padding.T, padding.B, padding.lengths(lengths))
         layers = self._layers(weights)
-        start = [arrangement.sort(array) for array in self._states(state, padding, "state")]
+        states = self._states(state, padding, "state")
+        start = [arrangement.sort(array, copy=training) for array in states]
         final = [np.empty_like(array) for array in start]
         dropout = self.dropout if drop else 0.0
         kept = Kept(arrangement, layers, start, self._workspaces.take(), dropout) if training else None
