@@ -102,6 +102,27 @@ def test_values_and_gradients(name, T, B, ragged, batch_first, mask_axes, seed):
     assert np.array_equal(loss(output, target, **options)[1], gradient)
 
 
+@pytest.mark.parametrize("name", sorted(LOSSES))
+def test_a_weight_of_two_counts_twice(name):
+    loss, size, targets = LOSSES[name]
+    rng = np.random.default_rng(0)
+    output = rng.standard_normal((4, 3, size))
+    target, times = targets(rng, output.shape), np.array([2, 0, 3])
+    weights = times.astype(float).reshape((1, 3) + (1,) * (target.ndim - 2))
+    value, gradient = loss(output, target, [4, 1, 2], sample_weight=weights)
+    repeated = [np.repeat(array, times, axis=1) for array in (output, target)]
+    expected, expected_gradient = loss(*repeated, np.repeat([4, 1, 2], times))
+    assert value == pytest.approx(expected, rel=1e-12)
+    np.testing.assert_allclose(gradient[:, 0], 2 * expected_gradient[:, 0], atol=1e-14)
+    assert not gradient[:, 1].any()
+
+
+def test_nothing_has_weight():
+    value, gradient = mean_squared_error(np.ones((4, 3)), np.zeros((4, 3)), sample_weight=np.zeros(3))
+    assert value == 0
+    assert not gradient.any()
+
+
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
 @pytest.mark.parametrize("name", sorted(LOSSES))
 def test_dtypes(name, dtype):

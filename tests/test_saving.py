@@ -30,6 +30,7 @@ from fastlstm import (
     Sigmoid,
     Softmax,
     Tanh,
+    _container,
     load,
     save,
     saving,
@@ -63,7 +64,7 @@ def same(one, other):
         return False
     if isinstance(one, Sequential):
         return len(one.layers) == len(other.layers) and all(map(same, one.layers, other.layers))
-    return saving._described(one) == saving._described(other) and {
+    return saving.described(one) == saving.described(other) and {
         name: (array.dtype, array.shape, array.tobytes()) for name, array in one.parameters.items()
     } == {name: (array.dtype, array.shape, array.tobytes()) for name, array in other.parameters.items()}
 
@@ -192,16 +193,16 @@ def test_every_flipped_bit_of_a_small_model(bit, tmp_path):
         assert refused_or_same(tmp_path / "flipped", Linear(2, 1, rng=0)), place
 
 
-def forged(tmp_path, description, tensors=None, **metadata):
+def forged(tmp_path, content, tensors=None, **metadata):
     """Write a file whose digest fits whatever it says."""
     tensors = Linear(2, 1, rng=0).state_dict() if tensors is None else tensors
-    model = description if isinstance(description, str) else json.dumps(description)
+    model = content if isinstance(content, str) else json.dumps(content)
     known = {name: array for name, array in tensors.items() if array.dtype.kind == "f"}
     all_metadata = {
         "format": "fastlstm",
         "version": "1",
-        "model": model,
-        "sha256": saving._digest(model, known),
+        "description": model,
+        "sha256": _container._digest(model, known),
     } | metadata
     path = tmp_path / "forged"
     path.write_bytes(
@@ -218,7 +219,7 @@ def linear(**arguments):
 
 
 def lstm(**arguments):
-    defaults = saving._described(LSTM(2, 1))["arguments"]
+    defaults = saving.described(LSTM(2, 1))["arguments"]
     return {"class": "LSTM", "arguments": defaults | arguments}
 
 
@@ -294,8 +295,8 @@ def test_forged_descriptions(description, sentence, tmp_path):
         ({"weight": np.zeros((1, 2), "f")}, "bias: expected an array of shape (1,), got none"),
         ({"weight": np.zeros((2, 1), "f"), "bias": np.zeros(1, "f")}, "weight: expected (1, 2) of float32"),
         ({"weight": np.zeros((1, 2)), "bias": np.zeros(1)}, "weight: expected (1, 2) of float32, got (1, 2)"),
-        ({"weight": np.zeros((1, 2), "i4")}, "weight: expected numbers of F32 or F64, got I32"),
-        ({"weight": np.zeros((1, 2), "f2")}, "weight: expected numbers of F32 or F64, got F16"),
+        ({"weight": np.zeros((1, 2), "i4")}, "weight: expected numbers of F32 or F64 or I64, got I32"),
+        ({"weight": np.zeros((1, 2), "f2")}, "weight: expected numbers of F32 or F64 or I64, got F16"),
         ({}, "weight: expected an array of shape (1, 2), got none"),
     ],
 )
@@ -310,7 +311,7 @@ def test_forged_tensors(tensors, sentence, tmp_path):
         ({"format": "pt"}, "format: expected 'fastlstm', got 'pt'"),
         ({"format": None}, "format: expected 'fastlstm', got None"),
         ({"version": "2"}, "version: expected '1', got '2'"),
-        ({"model": None}, "model: expected its description in the metadata, got none"),
+        ({"description": None}, "description: expected one in the metadata, got none"),
         ({"sha256": None}, "sha256: expected the digest of the content, got another"),
         ({"sha256": "0" * 64}, "sha256: expected the digest of the content, got another"),
     ],

@@ -20,6 +20,7 @@ from .pool import StreamPool
 from .recurrent import LSTM, RNN
 from .saving import load, save
 from .sequential import Sequential
+from .training import fit
 
 __version__ = "0.1.0"
 
@@ -40,6 +41,7 @@ __all__ = [
     "Softmax",
     "StreamPool",
     "Tanh",
+    "fit",
     "get_include",
     "get_library",
     "get_num_threads",

@@ -125,6 +125,11 @@ class Parameterised:
         """How many numbers the parameters hold together."""
         return sum(array.size for array in self.parameters.values())
 
+    @property
+    def generators(self) -> tuple[np.random.Generator, ...]:
+        """What draws in training, as dropout does; its state belongs to a run that is to be resumed."""
+        return ()
+
     def state_dict(self) -> dict[str, Array]:
         """Return copies of all parameters by name, as `torch.nn.Module.state_dict` names them."""
         return {name: array.copy() for name, array in self.parameters.items()}

@@ -235,7 +235,7 @@ class StreamPool:
         return [table for tables in self._tables for table in tables]
 
     def _frames(self, x: ArrayLike) -> NDArray[Any]:
-        indices = isinstance(self._model, Sequential) and self._model._indices
+        indices = self._model.reads_indices
         return as_integers(x, "x") if indices else as_floats(x, "x")
 
     def _slot(self, id: int) -> int:

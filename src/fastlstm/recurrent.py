@@ -36,6 +36,8 @@ class Recurrent(Parameterised, Generic[State]):
 
     cell: str
     """The core's name of the cell."""
+    reads_indices = False
+    has_readout = False
     _state_names: tuple[str, ...]
     _gates: int
 
@@ -70,6 +72,11 @@ class Recurrent(Parameterised, Generic[State]):
         self._rng = np.random.default_rng(rng)
         self._workspaces = Workspaces()
         self._draw_initial(self._parameter_shapes(), self.dtype, self._draw)
+
+    @property
+    def generators(self) -> tuple[np.random.Generator, ...]:
+        """What draws the dropout between layers."""
+        return (self._rng,)
 
     def _draw(self, name: str, shape: tuple[int, ...]) -> Array:
         bound = 1 / np.sqrt(self.hidden_size)

@@ -6,21 +6,14 @@ which check them as they do anyone's. Nothing in a file is ever imported or run.
 
 from __future__ import annotations
 
-import hashlib
 import inspect
-import json
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
-
-import numpy as np
-import safetensors
-import safetensors.numpy
 
 from . import layers
 from ._arrays import Array
-from ._files import write_whole
+from ._container import DAMAGED, as_dict, read, write
 from .parameters import stored_parameters
 from .recurrent import LSTM, RNN
 from .sequential import AnyLayer, Sequential
@@ -32,9 +25,7 @@ CLASSES: dict[str, type[Any]] = {
 }
 """What a file may name, beside Sequential."""
 
-FORMAT, VERSION = "fastlstm", "1"
-
-DTYPES = {"F32": "<f4", "F64": "<f8"}
+FORMAT = "fastlstm"
 
 
 def save(model: Model, path: str | os.PathLike[str]) -> None:
@@ -66,15 +57,7 @@ def save(model: Model, path: str | os.PathLike[str]) -> None:
     ...     fastlstm.load(path)
     Sequential(LSTM(3, 5), LastStep(), Linear(5, 2))
     """
-    architecture = json.dumps(_described(model))
-    tensors = {name: np.asarray(array) for name, array in model.parameters.items()}
-    metadata = {
-        "format": FORMAT,
-        "version": VERSION,
-        "model": architecture,
-        "sha256": _digest(architecture, tensors),
-    }
-    write_whole(path, safetensors.numpy.save(tensors, metadata))
+    write(path, FORMAT, described(model), model.parameters)
 
 
 def load(path: str | os.PathLike[str]) -> Model:
@@ -105,11 +88,9 @@ def load(path: str | os.PathLike[str]) -> Model:
     ...     fastlstm.load(path)
     Linear(5, 2)
     """
-    content = Path(path).read_bytes()
     try:
-        metadata, tensors = _parsed(content)
-        return _model(metadata, tensors)
-    except (ValueError, TypeError, RecursionError, safetensors.SafetensorError) as error:
+        return _model(*read(path, FORMAT))
+    except DAMAGED as error:
         raise ValueError(
             f"path: expected a model that this fastlstm's save wrote, got {os.fspath(path)!r} ({error})"
         ) from error
@@ -118,11 +99,11 @@ def load(path: str | os.PathLike[str]) -> Model:
 # Writing
 
 
-def _described(model: Model) -> dict[str, Any]:
-    """Return a model's class and constructor arguments, ready for JSON."""
+def described(model: Model) -> dict[str, Any]:
+    """Return a model's class and constructor arguments, ready for JSON; TypeError if it can't be saved."""
     kind = type(model)
     if isinstance(model, Sequential) and kind is Sequential:
-        return {"class": "Sequential", "layers": [_described(layer) for layer in model.layers]}
+        return {"class": "Sequential", "layers": [described(layer) for layer in model.layers]}
     if CLASSES.get(kind.__name__) is not kind:
         raise TypeError(f"model: expected Sequential, {', '.join(CLASSES)}, got {kind.__name__}")
     arguments = {name: getattr(model, name) for name in _argument_names(kind)}
@@ -137,44 +118,11 @@ def _argument_names(kind: type[Any]) -> list[str]:
     return [name for name in names if name != "rng"]
 
 
-def _digest(architecture: str, tensors: Mapping[str, Array]) -> str:
-    """Return a digest of all that makes the model what it is."""
-    digest = hashlib.sha256(architecture.encode())
-    for name in sorted(tensors):
-        array = tensors[name]
-        digest.update(f"{name} {array.dtype.name} {array.shape}".encode())
-        digest.update(array.tobytes())
-    return digest.hexdigest()
-
-
 # Reading: every step refuses with a ValueError, or one of those that `load` turns into it
 
 
-def _parsed(content: bytes) -> tuple[dict[str, Any], dict[str, Array]]:
-    """Return a file's metadata, and its tensors."""
-    tensors = {}
-    deserialize: Any = safetensors.deserialize
-    for name, tensor in deserialize(content):
-        if tensor["dtype"] not in DTYPES:
-            raise ValueError(f"{name}: expected numbers of {' or '.join(DTYPES)}, got {tensor['dtype']}")
-        array = np.frombuffer(tensor["data"], DTYPES[tensor["dtype"]]).reshape(tensor["shape"])
-        tensors[name] = array.astype(array.dtype.newbyteorder("="), copy=False)
-    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-    metadata = _dict(header.get("__metadata__"), "metadata")
-    if metadata.get("format") != FORMAT:
-        raise ValueError(f"format: expected {FORMAT!r}, got {metadata.get('format')!r}")
-    if metadata.get("version") != VERSION:
-        raise ValueError(f"version: expected {VERSION!r}, got {metadata.get('version')!r}")
-    return metadata, tensors
-
-
-def _model(metadata: Mapping[str, Any], tensors: Mapping[str, Array]) -> Model:
-    architecture = metadata.get("model")
-    if not isinstance(architecture, str):
-        raise ValueError("model: expected its description in the metadata, got none")
-    if metadata.get("sha256") != _digest(architecture, tensors):
-        raise ValueError("sha256: expected the digest of the content, got another")
-    description = _dict(json.loads(architecture), "model")
+def _model(described: object, tensors: Mapping[str, Array]) -> Model:
+    description = as_dict(described, "model")
     if description.get("class") != "Sequential":
         return _layer(description, tensors)
     by_place: dict[str, dict[str, Array]] = {}
@@ -185,7 +133,7 @@ def _model(metadata: Mapping[str, Any], tensors: Mapping[str, Array]) -> Model:
     if not isinstance(parts, list):
         raise ValueError(f"layers: expected a list, got {type(parts).__name__}")
     model = Sequential(
-        *(_layer(_dict(part, "layer"), by_place.pop(str(k), {})) for k, part in enumerate(parts))
+        *(_layer(as_dict(part, "layer"), by_place.pop(str(k), {})) for k, part in enumerate(parts))
     )
     if by_place:
         raise ValueError(f"tensors: expected those of {len(parts)} layers, surplus of {', '.join(by_place)}")
@@ -197,7 +145,7 @@ def _layer(description: Mapping[str, Any], tensors: Mapping[str, Array]) -> AnyL
     if not isinstance(name, str) or name not in CLASSES:
         raise ValueError(f"class: expected one of {', '.join(CLASSES)}, got {name!r}")
     kind = CLASSES[name]
-    arguments, expected = _dict(description.get("arguments"), "arguments"), _argument_names(kind)
+    arguments, expected = as_dict(description.get("arguments"), "arguments"), _argument_names(kind)
     if arguments.keys() != set(expected):
         raise ValueError(f"arguments: expected {', '.join(expected)}, got {', '.join(arguments)}")
     if arguments.get("dtype", "float32") not in ("float32", "float64"):
@@ -208,9 +156,3 @@ def _layer(description: Mapping[str, Any], tensors: Mapping[str, Array]) -> AnyL
     if surplus:
         raise ValueError(f"tensors: expected those of {layer!r}, surplus {', '.join(sorted(surplus))}")
     return layer
-
-
-def _dict(value: object, name: str) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise ValueError(f"{name}: expected a mapping, got {type(value).__name__}")
-    return value

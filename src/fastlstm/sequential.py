@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ._arrays import Array, as_floats, as_integers, check_shape
@@ -41,6 +42,10 @@ class Sequential(Parameterised):
     layers : tuple
     batch_first : bool
         As the recurrent layers have it, who must all agree; False where there are none.
+    reads_indices : bool
+        Whether x is integers, for an `Embedding`.
+    has_readout : bool
+        Whether y is a vector for each sequence rather than for each step.
 
     Raises
     ------
@@ -75,9 +80,9 @@ class Sequential(Parameterised):
     def __init__(self, *layers: AnyLayer) -> None:
         check_layers(layers)
         self.layers = layers
-        self._indices = isinstance(layers[0], Embedding)
+        self.reads_indices = isinstance(layers[0], Embedding)
         self._recurrent = [layer for layer in layers if isinstance(layer, Recurrent)]
-        self._readout = any(isinstance(layer, Readout) for layer in layers)
+        self.has_readout = any(isinstance(layer, Readout) for layer in layers)
         self._two_directions = reads_two_directions(layers)
         self.batch_first = bool(self._recurrent) and self._recurrent[0].batch_first
 
@@ -91,6 +96,11 @@ class Sequential(Parameterised):
     def parameters(self) -> Mapping[str, Array]:
         """Read-only views of all layers' parameters by name, as they are at one moment."""
         return MappingProxyType(full_names(weights.arrays for weights in weights_of(self.layers)))
+
+    @property
+    def generators(self) -> tuple[np.random.Generator, ...]:
+        """What draws in the layers' dropout."""
+        return tuple(generator for layer in self.layers for generator in layer.generators)
 
     def _replace(self, arrays: Mapping[str, Array]) -> None:
         changes: dict[int, dict[str, Array]] = {}
@@ -147,7 +157,7 @@ class Sequential(Parameterised):
     def _run(
         self, x: ArrayLike, state: Sequence[Any] | None, lengths: ArrayLike | None, training: bool
     ) -> tuple[Array, States, list[AnyTape], Sequences | None]:
-        rows: NDArray[Any] = as_integers(x, "x") if self._indices else as_floats(x, "x")
+        rows: NDArray[Any] = as_integers(x, "x") if self.reads_indices else as_floats(x, "x")
         sequences = self._sequences(rows.shape, lengths)
         states = iter(self._states(state, sequences, "state"))
         if sequences is not None and isinstance(self.layers[0], PlainLayer):
@@ -167,17 +177,17 @@ class Sequential(Parameterised):
                 rows = layer._evaluate(rows, weights)
             if training and tape is not None:
                 tapes.append(tape)
-        if sequences is not None and not self._readout:
+        if sequences is not None and not self.has_readout:
             rows = sequences.zero_past_ends(rows)
         return rows, tuple(final), tapes, sequences
 
     def _sequences(self, shape: tuple[int, ...], lengths: ArrayLike | None) -> Sequences | None:
         """Return how sequences lie in an x of that shape; None where nothing runs over time."""
-        if lengths is None and not self._recurrent and not self._readout:
+        if lengths is None and not self._recurrent and not self.has_readout:
             return None
-        leading = shape if self._indices else shape[:-1]
+        leading = shape if self.reads_indices else shape[:-1]
         if len(leading) not in (1, 2):
-            axes, last = "B, T" if self.batch_first else "T, B", "" if self._indices else ", I"
+            axes, last = "B, T" if self.batch_first else "T, B", "" if self.reads_indices else ", I"
             raise ValueError(f"x: expected shape ({axes}{last}) or (T{last or ','}), got {shape}")
         padding = Padding.of(leading, self.batch_first)
         return Sequences(padding, padding.lengths(lengths))
@@ -262,7 +272,7 @@ class SequentialTape:
         if dy is not None:
             d_rows = as_floats(dy, "dy")
             check_shape(d_rows, "dy", self._shape)
-            if self._sequences is not None and not self._model._readout:
+            if self._sequences is not None and not self._model.has_readout:
                 d_rows = self._sequences.zero_past_ends(d_rows)
         d_initial: list[Any] = []
         by_layer: list[Mapping[str, Array]] = []

@@ -77,7 +77,7 @@ class SequentialStream:
         rows: Any = x_t
         weights = weights_of(self._model.layers)
         shape = np.shape(x_t)
-        frame = () if self._model._indices else shape[-1:]
+        frame = () if self._model.reads_indices else shape[-1:]
         if shape != (*self._sequences, *frame):
             raise ValueError(f"x_t: expected shape {(*self._sequences, *frame)}, got {shape}")
         streams = iter(self._streams)
@@ -97,7 +97,7 @@ class SequentialStream:
         """Run a chunk of steps, and return the last layer's output of each. See `Stream.feed`."""
         shape = np.shape(x)
         check_chunk(
-            shape, self._model.batch_first, self._sequences, () if self._model._indices else shape[-1:]
+            shape, self._model.batch_first, self._sequences, () if self._model.reads_indices else shape[-1:]
         )
         y, self.state = self._model.run(x, self.state)
         return y
@@ -105,5 +105,5 @@ class SequentialStream:
 
 def check_streamed(model: Sequential) -> None:
     """Raise ValueError unless a model can be fed step by step."""
-    if model._readout or any(layer.bidirectional for layer in model._recurrent):
+    if model.has_readout or any(layer.bidirectional for layer in model._recurrent):
         raise ValueError(f"model: expected one that runs forward in time, without readout, got {model!r}")

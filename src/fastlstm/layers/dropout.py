@@ -50,6 +50,11 @@ class Dropout(PlainLayer):
     def __repr__(self) -> str:
         return f"Dropout({self.p})"
 
+    @property
+    def generators(self) -> tuple[np.random.Generator, ...]:
+        """What draws the zeros."""
+        return (self._rng,)
+
     def _evaluate(self, x: ArrayLike, weights: Weights) -> Array:
         return as_floats(x, "x")
 

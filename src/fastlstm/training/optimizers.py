@@ -45,6 +45,11 @@ class Optimizer:
         ]
 
     @property
+    def models(self) -> tuple[Parameterised, ...]:
+        """What it moves."""
+        return tuple(self._models)
+
+    @property
     def lr(self) -> float:
         """The learning rate; setting it takes any number of at least 0."""
         return self._lr

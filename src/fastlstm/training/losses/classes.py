@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..._arrays import Array, as_floats, as_integers, check_shape
 from ...gradients import Gradients
 from ...layers import Linear
-from .real import Mask, real_steps, scattered
+from .real import Mask, as_weights, real_steps, scattered
 
 CHUNK = 1 << 20
 """How many logits are worked on at a time."""
@@ -25,6 +25,7 @@ def softmax_cross_entropy(
     *,
     weight: ArrayLike | None = None,
     mask: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
     batch_first: bool = False,
 ) -> tuple[float, Array]:
     """Return the mean of -log softmax(output)[target], and its gradient.
@@ -43,6 +44,8 @@ def softmax_cross_entropy(
         How much each class counts, 0 or more; the mean is then a weighted one.
     mask : boolean array, optional
         Of `target`'s shape or the beginning of it: which targets count.
+    sample_weight : array that broadcasts to `target`, optional
+        How much each target counts, 0 or more, beside its class.
     batch_first : bool, default False
 
     Returns
@@ -76,7 +79,7 @@ def softmax_cross_entropy(
     if given.ndim == 0:
         raise ValueError("output: expected shape (..., C), got ()")
     count = given.shape[-1]
-    classes, shares, real = _counted(target, given.shape, lengths, weight, mask, batch_first)
+    classes, shares, real = _counted(target, given.shape, lengths, weight, mask, sample_weight, batch_first)
     rows = (given if real is None else given[real]).reshape(-1, count)
     gradient = rows.astype(np.result_type(given.dtype, np.float32), copy=real is None)
     value = sum(
@@ -93,6 +96,7 @@ def linear_softmax_cross_entropy(
     *,
     weight: ArrayLike | None = None,
     mask: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
     batch_first: bool = False,
 ) -> tuple[float, Gradients[None]]:
     """Return `softmax_cross_entropy` of a linear layer's output, and the layer's gradients.
@@ -105,7 +109,7 @@ def linear_softmax_cross_entropy(
     linear : Linear
     x : array (T, B, in_features), or (B, T, in_features) with `batch_first`; any without `lengths`
         What the layer would read.
-    target, lengths, weight, mask, batch_first
+    target, lengths, weight, mask, sample_weight, batch_first
         As for `softmax_cross_entropy`.
 
     Returns
@@ -132,7 +136,9 @@ def linear_softmax_cross_entropy(
     if given.ndim == 0 or given.shape[-1] != linear.in_features:
         raise ValueError(f"x: expected shape (..., {linear.in_features}), got {given.shape}")
     count = linear.out_features
-    classes, shares, real = _counted(target, (*given.shape[:-1], count), lengths, weight, mask, batch_first)
+    classes, shares, real = _counted(
+        target, (*given.shape[:-1], count), lengths, weight, mask, sample_weight, batch_first
+    )
     weights = linear._weights
     packed = linear._packed(weights)
     rows = np.ascontiguousarray((given if real is None else given[real]), linear.dtype)
@@ -154,6 +160,7 @@ def _counted(
     lengths: ArrayLike | None,
     weight: ArrayLike | None,
     mask: ArrayLike | None,
+    sample_weight: ArrayLike | None,
     batch_first: bool,
 ) -> tuple[Classes, Array, Mask | None]:
     """Return the real targets, the share of each in the loss, and which are real.
@@ -163,20 +170,26 @@ def _counted(
     classes = as_integers(target, "target")
     check_shape(classes, "target", shape[:-1])
     real = real_steps(classes.shape, lengths, mask, batch_first)
-    classes = (classes if real is None else classes[real]).ravel()
+    shares = np.ones(classes.shape) if sample_weight is None else as_weights(sample_weight, classes.shape)
+    if real is None:
+        classes, shares = classes.ravel(), shares.ravel()
+    else:
+        classes, shares = classes[real].ravel(), shares[real].ravel()
     count = shape[-1]
     if classes.size and (classes.min() < 0 or classes.max() >= count):
         wrong = classes.min() if classes.min() < 0 else classes.max()
         raise ValueError(f"target: expected classes from 0 to {count - 1}, got {wrong}")
-    if weight is None:
-        return classes, np.full(classes.size, 1 / max(classes.size, 1)), real
+    if weight is not None:
+        shares = shares * _class_weights(weight, count)[classes]
+    return classes, shares / (shares.sum() or 1), real
+
+
+def _class_weights(weight: ArrayLike, count: int) -> Array:
     by_class = as_floats(weight, "weight", np.dtype(np.float64))
     check_shape(by_class, "weight", (count,))
     if not (by_class >= 0).all():
         raise ValueError(f"weight: expected numbers of at least 0, got {by_class.min()}")
-    shares = by_class[classes]
-    total = shares.sum()
-    return classes, shares / total if total else shares, real
+    return by_class
 
 
 def _parts(rows: int, columns: int) -> Iterator[slice]:

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import special
 
 from ..._arrays import Array, as_floats, as_index, as_integers, check_shape
 from ...ragged import Padding, Sequences
+from .real import as_weights
 
 NEVER = -1e300
 """A logarithm of probability zero that can be calculated with."""
@@ -22,6 +22,7 @@ def ctc_loss(
     *,
     target_lengths: ArrayLike | None = None,
     blank: int = 0,
+    sample_weight: ArrayLike | None = None,
     batch_first: bool = False,
 ) -> tuple[float, Array]:
     """Return -log of the probability of the targets, over all their possible times, and its gradient.
@@ -41,6 +42,8 @@ def ctc_loss(
         How many labels each target has, 0 to S. What stands behind them has no influence.
     blank : int, default 0
         The class that stands for no label.
+    sample_weight : array (B,), optional
+        How much each sequence counts, 0 or more; the mean is then a weighted one.
     batch_first : bool, default False
 
     Returns
@@ -68,6 +71,8 @@ def ctc_loss(
     >>> round(value, 4)
     1.0986
     """
+    from scipy.special import log_softmax
+
     given = as_floats(output, "output")
     if given.ndim not in (2, 3):
         layout = "(B, T, C)" if batch_first else "(T, B, C)"
@@ -81,12 +86,13 @@ def ctc_loss(
     _check_steps(states, steps)
 
     logits = padding.time_major(sequences.zero_past_ends(given))
-    log_p: Array = special.log_softmax(logits.astype(np.result_type(given.dtype, np.float32)), axis=-1)
+    log_p: Array = log_softmax(logits.astype(np.result_type(given.dtype, np.float32)), axis=-1)
     emitted = np.take_along_axis(log_p, states.classes[None], axis=2).astype(np.float64)
     log_alpha = _forward(emitted, states)
     losses, posterior = _backward(emitted, log_alpha, states, steps)
 
-    shares = 1 / (np.maximum(counts, 1) * max(padding.B, 1))
+    weights = np.ones(padding.B) if sample_weight is None else as_weights(sample_weight, (padding.B,))
+    shares = weights / (np.maximum(counts, 1) * (weights.sum() or 1))
     gradient = np.exp(log_p, out=log_p)
     sequence = np.arange(padding.B)
     for state in range(states.classes.shape[1]):

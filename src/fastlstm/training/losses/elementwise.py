@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import special
 
 from ..._arrays import Array, as_floats, as_positive, check_shape
-from .real import real_steps, scattered
+from .real import as_weights, real_steps, scattered
 
 Values = Callable[[Array, Array], tuple[Array, Array]]
 """From outputs and targets to each number's loss and its slope."""
@@ -22,6 +21,7 @@ def mean_squared_error(
     lengths: ArrayLike | None = None,
     *,
     mask: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
     batch_first: bool = False,
 ) -> tuple[float, Array]:
     """Return the mean of (output - target)², and its gradient; as `torch.nn.functional.mse_loss`.
@@ -34,6 +34,8 @@ def mean_squared_error(
         How many steps each sequence has, 0 to T. The mean is over these.
     mask : boolean array, optional
         Of `output`'s shape or the beginning of it: which numbers count.
+    sample_weight : array that broadcasts to `target`, optional
+        How much each number counts, 0 or more; the mean is then a weighted one.
     batch_first : bool, default False
 
     Returns
@@ -60,7 +62,7 @@ def mean_squared_error(
         difference = y - t
         return difference * difference, 2 * difference
 
-    return _mean(output, target, lengths, mask, batch_first, values)
+    return _mean(output, target, lengths, mask, sample_weight, batch_first, values)
 
 
 def huber_loss(
@@ -70,6 +72,7 @@ def huber_loss(
     *,
     delta: float = 1.0,
     mask: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
     batch_first: bool = False,
 ) -> tuple[float, Array]:
     """Return the mean of Huber's loss, and its gradient; as `torch.nn.functional.huber_loss`.
@@ -79,7 +82,7 @@ def huber_loss(
 
     Parameters
     ----------
-    output, target, lengths, mask, batch_first
+    output, target, lengths, mask, sample_weight, batch_first
         As for `mean_squared_error`.
     delta : float, default 1.0
         Above 0.
@@ -113,7 +116,7 @@ def huber_loss(
         slope = np.clip(difference, -bound, bound)
         return slope * (difference - slope / 2), slope
 
-    return _mean(output, target, lengths, mask, batch_first, values)
+    return _mean(output, target, lengths, mask, sample_weight, batch_first, values)
 
 
 def binary_cross_entropy_with_logits(
@@ -122,6 +125,7 @@ def binary_cross_entropy_with_logits(
     lengths: ArrayLike | None = None,
     *,
     mask: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
     batch_first: bool = False,
 ) -> tuple[float, Array]:
     """Return the mean of -t·log(p) - (1 - t)·log(1 - p) with p = sigmoid(output), and its gradient.
@@ -130,7 +134,7 @@ def binary_cross_entropy_with_logits(
 
     Parameters
     ----------
-    output, lengths, mask, batch_first
+    output, lengths, mask, sample_weight, batch_first
         As for `mean_squared_error`; what a sigmoid would take.
     target : array like `output`
         From 0 to 1.
@@ -154,14 +158,15 @@ def binary_cross_entropy_with_logits(
     >>> round(value, 4), doutput.tolist()
     (0.6931, [0.25, -0.25])
     """
+    from scipy.special import expit
 
     def values(y: Array, t: Array) -> tuple[Array, Array]:
         if not ((t >= 0) & (t <= 1)).all():
             wrong = t[~((t >= 0) & (t <= 1))][0]
             raise ValueError(f"target: expected numbers from 0 to 1, got {wrong}")
-        return np.logaddexp(0, y) - y * t, special.expit(y) - t
+        return np.logaddexp(0, y) - y * t, expit(y) - t
 
-    return _mean(output, target, lengths, mask, batch_first, values)
+    return _mean(output, target, lengths, mask, sample_weight, batch_first, values)
 
 
 def quantile_loss(
@@ -171,6 +176,7 @@ def quantile_loss(
     *,
     quantiles: Sequence[float] = (0.5,),
     mask: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
     batch_first: bool = False,
 ) -> tuple[float, Array]:
     """Return the mean of the pinball loss, and its gradient: it is least at the target's quantiles.
@@ -184,7 +190,7 @@ def quantile_loss(
     target : array (T, B, ...), or (B, T, ...) with `batch_first`
     quantiles : sequence of Q floats, default (0.5,)
         Each above 0 and below 1.
-    lengths, mask, batch_first
+    lengths, mask, sample_weight, batch_first
         As for `mean_squared_error`; `mask` of `target`'s shape or the beginning of it.
 
     Returns
@@ -221,7 +227,8 @@ def quantile_loss(
         return -slope * difference, slope
 
     wide = np.broadcast_to(truth[..., None], given.shape)
-    return _mean(given, wide, lengths, mask, batch_first, values)
+    counts = None if sample_weight is None else as_weights(sample_weight, truth.shape)[..., None]
+    return _mean(given, wide, lengths, mask, counts, batch_first, values)
 
 
 def _mean(
@@ -229,6 +236,7 @@ def _mean(
     target: ArrayLike,
     lengths: ArrayLike | None,
     mask: ArrayLike | None,
+    sample_weight: ArrayLike | None,
     batch_first: bool,
     values: Values,
 ) -> tuple[float, Array]:
@@ -240,6 +248,12 @@ def _mean(
     real = real_steps(given.shape, lengths, mask, batch_first)
     y = given.astype(dtype, copy=False)
     losses, slopes = values(y, truth) if real is None else values(y[real], truth[real])
-    count = max(losses.size, 1)
+    if sample_weight is None:
+        count = float(max(losses.size, 1))
+    else:
+        weights = as_weights(sample_weight, given.shape)
+        weights = (weights if real is None else weights[real]).astype(dtype, copy=False)
+        losses, slopes = losses * weights, slopes * weights
+        count = float(weights.sum(dtype=np.float64)) or 1.0
     slopes /= count
     return float(losses.sum(dtype=np.float64)) / count, scattered(slopes, real, given.shape, given.dtype)

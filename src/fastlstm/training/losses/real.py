@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..._arrays import Array, as_booleans
+from ..._arrays import Array, as_booleans, as_floats
 from ...ragged import Padding
 
 Mask = NDArray[np.bool_]
@@ -38,6 +38,18 @@ def real_steps(
         axes = max(chosen.ndim, 2)
         real = chosen if real is None else _with_axes(chosen, axes) & _with_axes(real, axes)
     return real
+
+
+def as_weights(sample_weight: ArrayLike, shape: tuple[int, ...]) -> Array:
+    """Return how much each number of an array of that shape counts; ValueError or TypeError otherwise."""
+    weights = as_floats(sample_weight, "sample_weight", np.dtype(np.float64))
+    if not (weights >= 0).all():
+        raise ValueError(f"sample_weight: expected numbers of at least 0, got {weights.min()}")
+    try:
+        return np.broadcast_to(weights, shape)
+    except ValueError:
+        expected = f"a shape that broadcasts to {shape}"
+        raise ValueError(f"sample_weight: expected {expected}, got {weights.shape}") from None
 
 
 def _with_axes(mask: Mask, axes: int) -> Mask:

@@ -1,0 +1,233 @@
+"""From sequences and targets to a trained model."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .._arrays import as_nonnegative, as_positive, as_size
+from ..recurrent import Rng
+from .callbacks import Callback, Progress, as_callback
+from .history import History
+from .objective import Loss, Model, Objective
+from .optimizers import Adam, Optimizer
+from .ranks import Ranks
+from .run import Metric, Run
+from .samples import Samples
+from .schedules import Schedule
+
+
+def fit(
+    model: Model,
+    data: Sequence[Any],
+    loss: Loss,
+    *,
+    optimizer: Optimizer | Callable[[list[Model]], Optimizer] | None = None,
+    schedule: Schedule | Callable[[Optimizer, int], Schedule] | None = None,
+    epochs: int = 10,
+    batch_size: int = 32,
+    shuffle: bool = True,
+    validation: Sequence[Any] | None = None,
+    metrics: Mapping[str, Metric] | None = None,
+    patience: int | None = None,
+    max_norm: float | None = 1.0,
+    bptt: int | None = None,
+    callbacks: Iterable[Callback | Callable[[Progress], object]] = (),
+    checkpoint: str | os.PathLike[str] | None = None,
+    checkpoint_every: float = 300.0,
+    progress: bool | None = None,
+    rng: Rng = None,
+    comm: Any = None,
+) -> History:
+    """Train a model.
+
+    Parameters
+    ----------
+    model : LSTM, RNN or Sequential
+        Trained in place.
+    data : (x, y) or (x, y, sample_weight)
+        N sequences and their targets; what counts each is (N,) numbers of at least 0.
+
+        x is an array (N, T, I) or a list of N arrays (T_k, I), whatever the model's `batch_first`; for a
+        model that begins with an `Embedding` integers, (N, T) or (T_k,).
+
+        y has one target for each sequence, (N, ...), if the model has a readout; else one for each step:
+        (N, T, ...) or a list of (T_k, ...). With `ctc_loss` it is a list of label sequences.
+    loss : function
+        One of `fastlstm.training`, with options through `functools.partial`; or a function like these.
+    optimizer : Optimizer or function, optional
+        `Adam([model])` if None; or what makes one of a list of models, such as the class `SGD`.
+    schedule : Schedule or function, optional
+        What sets the rate of each step; a `PlateauSchedule` that of each epoch, from the validation loss.
+        Or what makes one of the optimiser and the number of all steps, such as the class
+        `CosineSchedule`.
+    epochs : int, default 10
+        How often all sequences are gone through.
+    batch_size : int, default 32
+        How many sequences make a step; on several ranks, on each.
+    shuffle : bool, default True
+        Whether batches are made anew in each epoch, at random, of sequences of like lengths.
+    validation : (x, y) or (x, y, sample_weight), optional
+        As `data`; its loss in evaluation ends each epoch.
+    metrics : mapping of str to function, optional
+        Called with the list of outputs and the list of targets of all validation sequences.
+    patience : int, optional
+        After how many epochs without a smaller validation loss (training loss, if there is no validation)
+        to stop. The model gets the weights of the best epoch.
+    max_norm : float, optional
+        What the norm of a step's gradients is held to; None leaves them.
+    bptt : int, optional
+        Truncated back-propagation through time: sequences are gone through so many steps at a time, with
+        a step of the optimiser for each; the state is carried along, gradients are not. See `streams` for
+        one long sequence.
+    callbacks : iterable of Callback or function, optional
+        A function is called with a `Progress` after each epoch.
+    checkpoint : path, optional
+        Where to keep all that a later call needs to go on, at the end of each epoch and every
+        `checkpoint_every` seconds. If the file is there, training goes on from it, to the same bits as if
+        it had not been interrupted.
+    checkpoint_every : float, default 300.0
+        Seconds.
+    progress : bool, optional
+        Whether to show a bar; None shows it on a terminal.
+    rng : numpy.random.Generator, seed or None
+        Makes the batches.
+    comm : mpi4py.MPI.Comm, optional
+        Train on all its ranks, each calling with the same arguments: each takes its share of a batch of
+        `batch_size` times as many sequences, and all end with the same weights. The first rank's initial
+        weights and order count; it alone shows progress and writes.
+
+    Returns
+    -------
+    History
+        Ctrl-C ends training after the step that runs: `History.stopped` is then "interrupted", and the
+        model has what was learned so far.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If an argument is not as above, or the checkpoint is one of another run.
+    FloatingPointError
+        If the loss or a gradient is no longer a number; the model is as it was before that step.
+
+    Examples
+    --------
+    >>> import numpy as np, fastlstm
+    >>> from fastlstm.training import mean_squared_error
+    >>> rng = np.random.default_rng(0)
+    >>> x = [rng.standard_normal((length, 3)) for length in (5, 9, 2, 7)]
+    >>> y = [sequence.mean(axis=0)[:1] for sequence in x]
+    >>> model = fastlstm.Sequential(
+    ...     fastlstm.LSTM(3, 8, rng=0), fastlstm.LastStep(), fastlstm.Linear(8, 1, rng=0)
+    ... )
+    >>> history = fastlstm.fit(model, (x, y), mean_squared_error, epochs=20, batch_size=2, rng=0)
+    >>> history["loss"][-1] < history["loss"][0]
+    True
+    """
+    ranks = Ranks(comm)
+    with ranks.together():
+        objective = Objective(model, loss)
+        samples = Samples(data, model, objective.labels)
+        held_out = None if validation is None else Samples(validation, model, objective.labels, "validation")
+        run = Run(objective, samples, held_out, ranks)
+        run.metrics = _metrics(metrics, validation)
+        run.batch_size = as_size(batch_size, "batch_size")
+        run.bptt = _bptt(bptt, model, objective)
+        run.max_norm = None if max_norm is None else as_positive(max_norm, "max_norm")
+        run.patience = None if patience is None else as_size(patience, "patience")
+        run.callbacks = [as_callback(callback) for callback in callbacks]
+        run.rng = np.random.default_rng(rng) if shuffle else None
+        last = as_size(epochs, "epochs")
+        run.optimizer = _optimizer(optimizer, model)
+        run.schedule = _schedule(schedule, run, last)
+        run.checkpoint = None if checkpoint is None else Path(checkpoint)
+        run.checkpoint_every = as_nonnegative(checkpoint_every, "checkpoint_every")
+        return run.until(last, progress)
+
+
+def streams(x: Any, count: int) -> Any:
+    """Cut one long sequence into `count` equal ones, to be read side by side with `fit(..., bptt=...)`.
+
+    Parameters
+    ----------
+    x : array (T, ...)
+    count : int
+
+    Returns
+    -------
+    array (count, T // count, ...)
+        A view; what is left at the end is not in it.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If there are fewer steps than that.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastlstm.training import streams
+    >>> streams(np.arange(7), 2).tolist()
+    [[0, 1, 2], [3, 4, 5]]
+    """
+    array = np.asarray(x)
+    count = as_size(count, "count")
+    if array.ndim == 0 or len(array) < count:
+        raise ValueError(f"x: expected at least {count} steps, got shape {array.shape}")
+    length = len(array) // count
+    return array[: count * length].reshape(count, length, *array.shape[1:])
+
+
+def _optimizer(given: Any, model: Model) -> Optimizer:
+    made = Adam([model]) if given is None else given
+    if not isinstance(made, Optimizer) and callable(made):
+        made = made([model])
+    if not isinstance(made, Optimizer):
+        expected = "an Optimizer, or what makes one of a list of models"
+        raise TypeError(f"optimizer: expected {expected}, got {given!r}")
+    if list(made.models) != [model]:
+        raise ValueError(f"optimizer: expected one of [model], got one of {made.models}")
+    return made
+
+
+def _schedule(given: Any, run: Run, epochs: int) -> Schedule | None:
+    made = given
+    if made is not None and not isinstance(made, Schedule) and callable(made):
+        made = made(run.optimizer, epochs * run.steps_in_epoch)
+    if made is not None and not isinstance(made, Schedule):
+        expected = "a Schedule, or what makes one of an optimiser and a number of steps"
+        raise TypeError(f"schedule: expected {expected}, got {given!r}")
+    if made is not None and made.optimizer is not run.optimizer:
+        raise ValueError("schedule: expected one of the optimizer, got one of another")
+    return made
+
+
+def _bptt(bptt: int | None, model: Any, objective: Objective) -> int | None:
+    if bptt is None:
+        return None
+    steps = as_size(bptt, "bptt")
+    layers = getattr(model, "layers", [model])
+    if (
+        model.has_readout
+        or objective.labels
+        or any(getattr(layer, "bidirectional", False) for layer in layers)
+    ):
+        raise ValueError(
+            f"bptt: expected None for a model with a readout or two directions, or for CTC, got {bptt}"
+        )
+    return steps
+
+
+def _metrics(metrics: Mapping[str, Metric] | None, validation: Any) -> Mapping[str, Metric]:
+    if not metrics:
+        return {}
+    if validation is None:
+        raise ValueError("metrics: expected validation data with them, got none")
+    for name, metric in metrics.items():
+        if not callable(metric):
+            raise TypeError(f"metrics: expected functions, got {metric!r} as {name!r}")
+    return dict(metrics)

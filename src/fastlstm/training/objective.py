@@ -1,0 +1,126 @@
+"""A model and a loss as one function of a batch, and its gradient."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Protocol
+
+import numpy as np
+
+from .._arrays import Array
+from ..layers import Linear
+from ..recurrent import LSTM, RNN
+from ..sequential import Sequential
+from .losses import linear_softmax_cross_entropy, softmax_cross_entropy
+from .samples import Batch
+
+Model = LSTM | RNN | Sequential
+State = Any
+
+
+class Loss(Protocol):
+    """A loss of `fastlstm.training`, or a function like one.
+
+    It is called with `output` and `target`; for a target at each step also with `lengths` and
+    `batch_first`; and with `sample_weight` only if there are such.
+    """
+
+    def __call__(self, output: Array, target: Any, /, **options: Any) -> tuple[float, Array]:
+        """Return the loss and its gradient with respect to `output`."""
+        ...
+
+
+class Objective:
+    """What training makes small.
+
+    Cross-entropy after a `Linear` is calculated with it, so that logits exist for a few steps at a time.
+
+    Parameters
+    ----------
+    model : LSTM, RNN or Sequential
+    loss : Loss
+
+    Raises
+    ------
+    TypeError
+        If the model or the loss is something else.
+    """
+
+    def __init__(self, model: Model, loss: Loss) -> None:
+        if not isinstance(model, (LSTM, RNN, Sequential)):
+            raise TypeError(f"model: expected LSTM, RNN or Sequential, got {type(model).__name__}")
+        if not callable(loss):
+            expected = "a function such as fastlstm.training.mean_squared_error"
+            raise TypeError(f"loss: expected {expected}, got {loss!r}")
+        self.model = model
+        self._loss = loss
+        self.labels = "target_lengths" in inspect.signature(loss).parameters
+        """Whether targets are label sequences of lengths of their own, as CTC's."""
+        self._head: Linear | None = None
+        self._fused: Callable[..., Any] | None = _fused(loss)
+        layers = model.layers if isinstance(model, Sequential) else ()
+        if self._fused and len(layers) > 1 and isinstance(layers[-1], Linear):
+            self._head, self._body = layers[-1], Sequential(*layers[:-1])
+            self._head_name = str(len(layers) - 1)
+
+    def step(self, batch: Batch, state: State) -> tuple[float, Mapping[str, Array], State]:
+        """Return the loss in training, the gradients of the model's parameters, and the final state."""
+        if self._head is not None and self._fused is not None:
+            x, final, tape = self._body.forward(batch.x, state, lengths=batch.lengths)
+            value, head = self._fused(self._head, x, batch.target, **self._options(batch))
+            named = dict(tape.backward(head.input).parameters)
+            named |= {f"{self._head_name}.{name}": array for name, array in head.parameters.items()}
+            return value, named, final
+        output, final, any_tape = self._forward(batch, state)
+        value, doutput = self._loss(output, batch.target, **self._options(batch))
+        return value, any_tape.backward(doutput).parameters, final
+
+    def evaluate(self, batch: Batch, state: State) -> tuple[float, Array, State]:
+        """Return the loss in evaluation, the output and the final state."""
+        output, final = run(self.model, batch, state)
+        value, _ = self._loss(output, batch.target, **self._options(batch))
+        return value, output, final
+
+    def _forward(self, batch: Batch, state: State) -> tuple[Array, State, Any]:
+        model: Any = self.model
+        result: tuple[Array, State, Any] = model.forward(batch.x, state, lengths=batch.lengths)
+        return result
+
+    def _options(self, batch: Batch) -> dict[str, Any]:
+        """Return what the loss is called with beside output and target."""
+        options: dict[str, Any] = {}
+        if batch.by_step or self.labels:
+            options |= {"lengths": batch.lengths, "batch_first": batch.batch_first}
+        if self.labels:
+            options["target_lengths"] = batch.label_counts
+        if batch.sample_weight is not None:
+            options["sample_weight"] = _like_target(batch)
+        return options
+
+
+def run(model: Model, batch: Batch, state: State) -> tuple[Array, State]:
+    """Return a model's output and final state in evaluation."""
+    if isinstance(model, Sequential):
+        return model.run(batch.x, state, lengths=batch.lengths)
+    return model(batch.x, state, lengths=batch.lengths)
+
+
+def _fused(loss: Any) -> Callable[..., Any] | None:
+    """Return the loss that includes the last linear layer, None if there is none."""
+    if loss is softmax_cross_entropy:
+        return linear_softmax_cross_entropy
+    if isinstance(loss, partial) and loss.func is softmax_cross_entropy and not loss.args:
+        return partial(linear_softmax_cross_entropy, **loss.keywords)
+    return None
+
+
+def _like_target(batch: Batch) -> Array:
+    """Return the weights of a batch's sequences so that they broadcast to its target."""
+    assert batch.sample_weight is not None
+    axis = 0 if batch.batch_first or not batch.by_step else 1
+    axes = 1 if batch.label_counts is not None else batch.target.ndim
+    shape = np.ones(axes, int)
+    shape[axis] = -1
+    return batch.sample_weight.reshape(shape)

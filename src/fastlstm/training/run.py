@@ -1,0 +1,301 @@
+"""A training run: all that changes in it, and how."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .._arrays import Array
+from ..saving import described
+from .callbacks import Callback, Progress
+from .checkpoint import Saved, flat_state, generator_states, nested_state, set_generator_states
+from .clipping import clip_gradient_norm
+from .history import History
+from .interrupt import Interrupt
+from .objective import Objective
+from .optimizers import Optimizer
+from .prediction import assess
+from .progress import Bar
+from .ranks import Ranks
+from .samples import Batch, Samples
+from .schedules import PlateauSchedule, Schedule, Timed
+
+Metric = Callable[[list[Array], list[Any]], float]
+"""From the outputs and the targets of all validation sequences to a number."""
+
+
+class Run:
+    """What `fit` sets up and runs."""
+
+    optimizer: Optimizer
+    schedule: Schedule | None
+    rng: np.random.Generator | None
+    metrics: Mapping[str, Metric]
+    batch_size: int
+    bptt: int | None
+    max_norm: float | None
+    patience: int | None
+    callbacks: list[Callback]
+    checkpoint: Path | None
+    checkpoint_every: float
+
+    def __init__(
+        self, objective: Objective, samples: Samples, held_out: Samples | None, ranks: Ranks
+    ) -> None:
+        self._objective = objective
+        self._model = objective.model
+        self._samples = samples
+        self._held_out = held_out
+        self._ranks = ranks
+        self._history = History()
+        # Of the epoch that runs: steps done, and sums over them.
+        self._done = 0
+        self._loss_sum, self._count, self._real_steps, self._seconds = 0.0, 0.0, 0.0, 0.0
+        self._order_state: Any = None
+        self._state: Any = None
+        self._best: Mapping[str, Array] | None = None
+        self._best_loss, self._waited = float("inf"), 0
+        self._written = time.monotonic()
+
+    # The loop
+
+    def until(self, last: int, progress: bool | None) -> History:
+        """Train until the last epoch; return what was recorded."""
+        self._progress = Progress(self._model, self.optimizer, self._history)
+        self._begin()
+        bar = Bar(last, self.steps_in_epoch, progress if self._ranks.first else False)
+        bar.start(self._history.epochs, self._done)
+        with bar, Interrupt() as interrupt:
+            while self._history.epochs < last and not self._reason():
+                for batch in self._steps():
+                    self._step(batch)
+                    self._sum_up(bar)
+                    if self._agreed(interrupt.asked):
+                        self._keep()
+                        self._history.stopped = "interrupted"
+                        return self._finished()
+                self._end_epoch()
+                bar.end_epoch(self._history)
+        self._history.stopped = self._reason() or "finished"
+        return self._finished()
+
+    def _begin(self) -> None:
+        """Start afresh, the same on all ranks, or go on from a checkpoint."""
+        saved = None
+        if self.checkpoint is not None and self._ranks.first and self.checkpoint.exists():
+            saved = Saved.read(self.checkpoint)
+        saved = self._ranks.same(saved)
+        if saved is not None:
+            saved.check(self._setup())
+            self._load(saved)
+            return
+        self._model.load_state_dict(self._ranks.same(self._model.state_dict()))
+        if self.rng is not None:
+            set_generator_states([self.rng], self._ranks.same(generator_states([self.rng])))
+
+    def plan(self) -> list[Any]:
+        """Return this epoch's batches, for all ranks together."""
+        return self._samples.plan(self.batch_size * self._ranks.size, self.rng)
+
+    @property
+    def steps_in_epoch(self) -> int:
+        """How many steps an epoch has; with `bptt`, and batches made at random, about."""
+        order = self._samples.plan(self.batch_size * self._ranks.size, None)
+        if self.bptt is None:
+            return len(order)
+        return sum(max(1, -(-int(self._samples.lengths[chosen].max()) // self.bptt)) for chosen in order)
+
+    def _steps(self) -> Iterator[Batch]:
+        """Yield what each step of this epoch learns from, without those that are done."""
+        if self.rng is not None:
+            if self._done:
+                set_generator_states([self.rng], self._order_state)
+            self._order_state = generator_states([self.rng])
+        skipped = self._done
+        for chosen in self.plan():
+            T = int(self._samples.lengths[chosen].max())
+            windows = 1 if self.bptt is None else max(1, -(-T // self.bptt))
+            if skipped >= windows:
+                skipped -= windows
+                continue
+            self._state = self._state if skipped else None
+            parts = self._windows(self._samples.batch(self._ranks.share(chosen)), windows)
+            yield from parts[skipped:]
+            skipped = 0
+            self._state = None
+
+    def _windows(self, batch: Batch, count: int) -> list[Batch]:
+        """Return a batch's windows, as many on each rank: a share of short sequences ends with empty ones."""
+        windows = list(batch.windows(self.bptt))
+        return windows + [windows[-1].empty()] * (count - len(windows))
+
+    def _step(self, batch: Batch) -> None:
+        """Learn from a batch, or from a window of one."""
+        started = time.perf_counter()
+        value, gradients, state = self._objective.step(batch, self._state)
+        total, count, steps = self._ranks.sums(value * batch.count, batch.count, batch.steps)
+        gradients = self._ranks.mean(gradients, batch.count / count if count else 0.0)
+        loss = total / count if count else 0.0
+        norm = clip_gradient_norm([gradients], self.max_norm or float("inf"))
+        if not np.isfinite(loss) or not np.isfinite(norm):
+            raise FloatingPointError(self._sentence(batch, loss, norm))
+        self.optimizer.step([gradients])
+        if isinstance(self.schedule, Timed):
+            self.schedule.step()
+        self._state = state if self.bptt is not None else None
+        self._done += 1
+        self._loss_sum += total
+        self._count += count
+        self._real_steps += steps
+        self._seconds += time.perf_counter() - started
+        self._progress.step += 1
+        self._progress.loss, self._progress.norm = loss, norm
+        for callback in self.callbacks:
+            callback.on_step(self._progress)
+
+    def _sum_up(self, bar: Bar) -> None:
+        bar.step(self._loss_sum / self._count if self._count else 0.0, self._real_steps, self._seconds)
+        if time.monotonic() - self._written >= self.checkpoint_every:
+            self._keep()
+
+    def _agreed(self, asked: bool) -> bool:
+        """Return whether any rank was interrupted."""
+        return asked if self._ranks.size == 1 else self._ranks.sums(float(asked))[0] > 0
+
+    def _end_epoch(self) -> None:
+        """Record the epoch, validate, and look whether there is progress."""
+        numbers = {
+            "loss": self._loss_sum / self._count if self._count else 0.0,
+            "lr": self.optimizer.lr,
+            "seconds": self._seconds,
+            "steps_per_second": self._real_steps / self._seconds if self._seconds else 0.0,
+        }
+        numbers |= self._validated()
+        self._history.append(numbers)
+        self._done = 0
+        self._loss_sum = self._count = self._real_steps = self._seconds = 0.0
+        judged = numbers.get("val_loss", numbers["loss"])
+        if isinstance(self.schedule, PlateauSchedule):
+            self.schedule.step(judged)
+        if self.patience is not None:
+            self._judge(judged)
+        self._progress.epoch = self._history.epochs
+        for callback in self.callbacks:
+            callback.on_epoch(self._progress)
+        self._progress.reason = self._ranks.same(self._progress.reason)
+        self._keep()
+
+    def _validated(self) -> dict[str, float]:
+        if self._held_out is None:
+            return {}
+        total, count, outputs = assess(
+            self._objective, self._held_out, self.batch_size, self.bptt, bool(self.metrics)
+        )
+        numbers = {"val_loss": total / count if count else 0.0}
+        for name, metric in self.metrics.items():
+            numbers[f"val_{name}"] = float(metric(outputs, list(self._held_out.targets)))
+        return numbers
+
+    def _judge(self, loss: float) -> None:
+        """Keep the best weights, and count the epochs since."""
+        if loss < self._best_loss:
+            self._best_loss, self._waited = loss, 0
+            self._best = self._model.parameters
+            self._history.best_epoch = self._history.epochs
+        else:
+            self._waited += 1
+
+    def _reason(self) -> str | None:
+        """Return why to stop, None if there is no reason."""
+        if self.patience is not None and self._waited >= self.patience:
+            return "patience"
+        return self._progress.reason
+
+    def _finished(self) -> History:
+        if self._best is not None:
+            self._model.load_state_dict(self._best)
+        return self._history
+
+    def _sentence(self, batch: Batch, loss: float, norm: float) -> str:
+        what = f"loss is {loss}" if not np.isfinite(loss) else f"norm of the gradients is {norm}"
+        where = f"in epoch {self._history.epochs + 1}, step {self._done + 1}"
+        for name, array in (("x", batch.x), ("y", batch.target)):
+            if array.dtype.kind == "f" and not np.isfinite(array).all():
+                return f"the {what} {where}: {name} has numbers there that are not finite"
+        return (
+            f"the {what} {where}; the model is as it was before that step. "
+            f"Try a smaller rate than {self.optimizer.lr:g}, or a smaller max_norm than {self.max_norm}"
+        )
+
+    # Checkpoints
+
+    def _setup(self) -> dict[str, Any]:
+        """Return what a run must have in common with one that it goes on with."""
+        return {
+            "model": described(self._model),
+            "optimizer": type(self.optimizer).__name__,
+            "schedule": type(self.schedule).__name__,
+            "sequences": len(self._samples),
+            "real steps": int(self._samples.lengths.sum()),
+            "batch_size": self.batch_size,
+            "bptt": self.bptt,
+            "shuffle": self.rng is not None,
+            "ranks": self._ranks.size,
+            "callbacks": [type(callback).__name__ for callback in self.callbacks],
+        }
+
+    def _keep(self) -> None:
+        """Write a checkpoint, if there is to be one."""
+        self._written = time.monotonic()
+        if self.checkpoint is None:
+            return
+        draws = self._ranks.gathered(generator_states(self._model.generators))
+        states = self._ranks.gathered(flat_state(self._state))
+        if not self._ranks.first:
+            return
+        numbers = {
+            "done": self._done,
+            "sums": [self._loss_sum, self._count, self._real_steps, self._seconds],
+            "order": self._order_state,
+            "rng": None if self.rng is None else generator_states([self.rng]),
+            "draws": draws,
+            "history": dict(self._history),
+            "step": self._progress.step,
+            "reason": self._progress.reason,
+            "best": [self._best_loss, self._waited, self._history.best_epoch],
+            "schedule": None if self.schedule is None else self.schedule.state_dict(),
+        }
+        tensors: dict[str, Mapping[str, Any]] = {
+            "model": self._model.parameters,
+            "best": self._best or {},
+            "optimizer": self.optimizer.state_dict(),
+        }
+        tensors |= {f"state {rank}": state for rank, state in enumerate(states)}
+        tensors |= {f"callback {k}": callback.state_dict() for k, callback in enumerate(self.callbacks)}
+        Saved(self._setup(), numbers, tensors).write(self.checkpoint)
+
+    def _load(self, saved: Saved) -> None:
+        """Go on from a checkpoint."""
+        numbers, tensors = saved.numbers, saved.tensors
+        self._model.load_state_dict(tensors["model"])
+        self.optimizer.load_state_dict(tensors["optimizer"])
+        if self.schedule is not None:
+            self.schedule.load_state_dict(numbers["schedule"])
+        for k, callback in enumerate(self.callbacks):
+            callback.load_state_dict(tensors.get(f"callback {k}", {}))
+        set_generator_states(self._model.generators, numbers["draws"][self._ranks.rank])
+        if self.rng is not None:
+            set_generator_states([self.rng], numbers["rng"])
+        self._order_state = numbers["order"]
+        self._state = nested_state(tensors.get(f"state {self._ranks.rank}", {}))
+        self._history.append_all(numbers["history"])
+        self._best_loss, self._waited, self._history.best_epoch = numbers["best"]
+        self._best = tensors.get("best")
+        self._done = numbers["done"]
+        self._loss_sum, self._count, self._real_steps, self._seconds = numbers["sums"]
+        self._progress.epoch, self._progress.step = self._history.epochs, numbers["step"]
+        self._progress.reason = numbers["reason"]
