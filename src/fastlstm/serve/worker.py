@@ -1,8 +1,8 @@
 """A queue of requests, and the thread that answers them.
 
 The thread knows the queue, and nothing of the `Batcher` before it: a batcher that is forgotten is collected,
-and closes the queue on its way out. The thread is a daemon, so that one which waits for requests does not keep
-the interpreter from ending; what was accepted is answered at exit.
+and closes the queue on its way out. The thread is a daemon, so that one which waits for requests does not
+keep the interpreter from ending; what was accepted is answered at exit.
 """
 
 from __future__ import annotations
