@@ -1,4 +1,4 @@
-"""LSTMs in a server: whole sequences from many callers, run as batches."""
+"""Models inside servers: whole sequences that come one by one, answered in batches."""
 
 from .batcher import Batcher
 from .metrics import Histogram, Metrics

@@ -1,44 +1,43 @@
-"""Whole sequences from many callers, run as ragged batches."""
+"""Requests that come one by one, from any thread and from asyncio, run as ragged batches."""
 
 from __future__ import annotations
 
 import asyncio
-import os
+import threading
 import weakref
 from concurrent.futures import Future
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from .._arrays import Array, as_floats, as_integers, as_nonnegative, as_size
+from .._arrays import Array, as_nonnegative, as_size
 from ..recurrent import LSTM, RNN
 from ..sequential import Sequential
+from .batches import Limits, Model, as_sequence
 from .metrics import Metrics
-from .worker import Line, Model
+from .worker import Worker
 
 
 class Batcher:
-    """Takes sequences of any length from any thread, runs what waits as one batch, and hands results back.
+    """Runs sequences that come one by one as batches of whatever is waiting.
 
-    Each gets the bits that `model(x)` alone would have given, whatever it ran with. One thread of the
-    batcher's own runs the batches; it starts with the first sequence. After a fork the child's batcher is a
-    new one with the same settings: what waits in the parent is the parent's.
+    Each gets the bits that `model(x)` gives it alone, whichever others run with it. Any number of threads and
+    event loops may use a batcher. Its one worker thread starts with the first sequence; a batch runs with the
+    model's weights as they are when it begins.
 
     Parameters
     ----------
     model : LSTM, RNN or Sequential
-        May be changed meanwhile: each batch runs with the weights at its beginning.
     max_batch : int, default 64
-        How many sequences run together at most; so many leave at once.
+        How many sequences run together at most; so many that wait leave at once.
     max_delay : float, default 0.002
-        Seconds that the oldest sequence waits for others, at most. While a batch runs, the next one
-        gathers anyway.
+        For how many seconds the oldest waits for others to come.
     max_queue : int, default 1024
-        How many sequences may wait.
+        How many may wait.
     max_steps : int, optional
-        How many steps a sequence may have.
+        How many steps the padded array of a batch may have: its sequences times the longest one's. A sequence
+        that has more by itself runs alone. None for no limit.
 
     Raises
     ------
@@ -47,20 +46,25 @@ class Batcher:
 
     Notes
     -----
-    A batcher that nobody holds any more answers what it has accepted, and ends its thread; so do all at the
-    interpreter's end.
+    `close` answers what was accepted; so do the end of a `with` or `async with` block and the interpreter's
+    exit, and a batcher that is forgotten, with nobody waiting for it. A forked child has the batcher with
+    nothing in it and a thread of its own; futures from before the fork are its parent's.
 
     Examples
     --------
     >>> import numpy as np, fastlstm
     >>> from fastlstm.serve import Batcher
-    >>> model = fastlstm.Sequential(fastlstm.LSTM(3, 5, rng=0), fastlstm.LastStep(), fastlstm.Linear(5, 2))
-    >>> with Batcher(model) as batcher:
-    ...     futures = [batcher.submit(np.ones((length, 3))) for length in (7, 2, 40)]
+    >>> with Batcher(fastlstm.LSTM(3, 5, rng=0)) as batcher:
+    ...     futures = [batcher.submit(np.ones((T, 3))) for T in (7, 4, 0)]
     ...     [future.result().shape for future in futures]
-    [(2,), (2,), (2,)]
+    [(7, 5), (4, 5), (0, 5)]
 
-    In a coroutine, `await batcher(x)`.
+    >>> import asyncio
+    >>> async def serve():
+    ...     async with Batcher(fastlstm.LSTM(3, 5, rng=0)) as batcher:
+    ...         return await batcher(np.ones((7, 3)))
+    >>> asyncio.run(serve()).shape
+    (7, 5)
     """
 
     def __init__(
@@ -74,40 +78,38 @@ class Batcher:
     ) -> None:
         if not isinstance(model, (LSTM, RNN, Sequential)):
             raise TypeError(f"model: expected LSTM, RNN or Sequential, got {type(model).__name__}")
+        delay = as_nonnegative(max_delay, "max_delay")
+        if delay > threading.TIMEOUT_MAX:
+            raise ValueError(
+                f"max_delay: expected at most {threading.TIMEOUT_MAX:.0f} seconds, got {max_delay!r}"
+            )
+        limits = Limits(
+            as_size(max_batch, "max_batch"),
+            delay,
+            as_size(max_queue, "max_queue"),
+            None if max_steps is None else as_size(max_steps, "max_steps"),
+        )
         self._model = model
-        self._max_batch = as_size(max_batch, "max_batch")
-        self._max_delay = as_nonnegative(max_delay, "max_delay")
-        self._max_queue = as_size(max_queue, "max_queue")
-        self._max_steps = None if max_steps is None else as_size(max_steps, "max_steps")
-        self._begin()
-        _batchers.add(self)
-
-    def _begin(self) -> None:
-        """Start with an empty line."""
-        self._line = Line(self._model, self._max_batch, self._max_delay, self._max_queue)
-        self._finalizer = weakref.finalize(self, self._line.close)
-
-    def _begin_in_child(self) -> None:
-        """Forget the line that was the parent's, whose lock somebody may hold for ever."""
-        self._finalizer.detach()
-        self._begin()
+        self._worker = Worker(model, limits)
+        weakref.finalize(self, self._worker.close, wait=False).atexit = False
 
     def __repr__(self) -> str:
-        return f"<Batcher of {self._model!r}, up to {self._max_batch} sequences within {self._max_delay} s>"
+        return f"<batcher of {self._model!r}>"
 
     def submit(self, x: ArrayLike) -> Future[Array]:
-        """Accept a sequence, to be run with others.
+        """Queue a sequence.
 
         Parameters
         ----------
-        x : array (T, I)
-            Or (T,) of indices, for a model that begins with an `Embedding`. It is copied.
+        x : array (T, I), or integers (T,) for a model that begins with an `Embedding`
+            Of any length, 0 included; it is copied.
 
         Returns
         -------
-        Future
-            Its result is (T, outputs), or (outputs,) if the model has a readout. To cancel it before it
-            runs is to take it out of the batch.
+        concurrent.futures.Future
+            Of an array (T, outputs), or (outputs,) after a readout: what `model(x)` returns as y. If it is
+            cancelled before its batch begins, the sequence is left out. An exception of the sequence's own
+            pass is its exception.
 
         Raises
         ------
@@ -118,38 +120,27 @@ class Batcher:
         RuntimeError
             If the batcher was closed.
         """
-        return self._line.put(self._checked(x))
+        return self._worker.put(as_sequence(x, self._model))
 
     async def __call__(self, x: ArrayLike) -> Array:
-        """Return a sequence's result; as `submit`, for coroutines."""
+        """Return a sequence's output. See `submit`; to cancel the task is to cancel the future."""
         return await asyncio.wrap_future(self.submit(x))
-
-    def _checked(self, x: ArrayLike) -> NDArray[Any]:
-        sequence: NDArray[Any] = np.array(
-            as_integers(x, "x") if self._model.reads_indices else as_floats(x, "x")
-        )
-        axes, shape = (1, "(T,)") if self._model.reads_indices else (2, "(T, I)")
-        if sequence.ndim != axes:
-            raise ValueError(f"x: expected one sequence {shape}, got shape {sequence.shape}")
-        if self._max_steps is not None and len(sequence) > self._max_steps:
-            raise ValueError(f"x: expected at most {self._max_steps} steps, got {len(sequence)}")
-        self._model(sequence[:0])  # refuses what it could not run
-        return sequence
 
     @property
     def metrics(self) -> Metrics:
-        """What was counted so far: a copy."""
-        return self._line.metrics()
+        """What happened so far: queue, batch sizes, latencies, and what became of the sequences."""
+        return self._worker.metrics()
 
     def close(self, wait: bool = True) -> None:
-        """Accept no more sequences; those that were accepted are answered.
+        """Accept nothing more, and answer what was accepted.
 
         Parameters
         ----------
         wait : bool, default True
-            Whether to return only then.
+            Whether to return only when all is answered. From a future's callback, on the worker's own thread,
+            nothing is waited for.
         """
-        self._line.close(wait)
+        self._worker.close(wait)
 
     def __enter__(self) -> Self:
         return self
@@ -166,15 +157,3 @@ class Batcher:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await asyncio.to_thread(self.close)
-
-
-_batchers: weakref.WeakSet[Batcher] = weakref.WeakSet()
-
-
-def _after_fork_in_child() -> None:
-    for batcher in list(_batchers):
-        batcher._begin_in_child()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)

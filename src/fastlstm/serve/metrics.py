@@ -1,99 +1,120 @@
-"""What a batcher counts."""
+"""What a batcher did, in numbers."""
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
 
-SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-SIZES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0)
+BOUNDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
-@dataclass
+@dataclass(frozen=True)
 class Histogram:
-    """How many values fell in which bucket.
+    """How often numbers fell between fixed bounds.
 
     Attributes
     ----------
-    bounds : sequence of float
-        The buckets' upper ends, inclusive.
-    counts : list of int
-        One for each bucket, and a last one for what is above all.
-    sum : float
-        Of all values.
+    bounds : tuple of float
+        Upper bounds, inclusive, rising.
+    counts : tuple of int
+        How many numbers lay at or under each bound and above the one before; one more, for those above all.
+    total : float
+        The sum of the numbers.
 
     Examples
     --------
     >>> from fastlstm.serve import Histogram
-    >>> histogram = Histogram([1.0, 10.0])
-    >>> for value in (0.5, 1.0, 3.0, 99.0):
-    ...     histogram.add(value)
-    >>> histogram.counts, histogram.sum, histogram.quantile(0.5)
-    ([2, 1, 1], 103.5, 1.0)
+    >>> Histogram((0.1, 1.0), (5, 2, 0), 1.3).count
+    7
     """
 
-    bounds: Sequence[float]
-    counts: list[int] = field(default_factory=list)
-    sum: float = 0.0
+    bounds: tuple[float, ...]
+    counts: tuple[int, ...]
+    total: float
 
-    def __post_init__(self) -> None:
-        self.counts = self.counts or [0] * (len(self.bounds) + 1)
-
-    def add(self, value: float) -> None:
-        """Count a value."""
-        self.counts[bisect_left(self.bounds, value)] += 1
-        self.sum += value
-
-    def quantile(self, q: float) -> float:
-        """Return the upper end of the bucket in which that share of the values is reached."""
-        wanted, seen = q * sum(self.counts), 0
-        for bound, count in zip([*self.bounds, float("inf")], self.counts, strict=True):
-            seen += count
-            if seen >= wanted:
-                return bound
-        return float("inf")
-
-    def copy(self) -> Histogram:
-        """Return another one that stays as it is."""
-        return Histogram(self.bounds, list(self.counts), self.sum)
+    @property
+    def count(self) -> int:
+        """How many numbers there were."""
+        return sum(self.counts)
 
 
-@dataclass
+@dataclass(frozen=True)
 class Metrics:
-    """What a batcher has done so far, at one moment.
+    """A batcher's numbers at one moment, since its first request in this process.
 
     Attributes
     ----------
-    waiting : int
-        How many sequences wait to be run.
-    answered, failed, cancelled, refused : int
-        How many got their result; an exception of the pass; were cancelled by their callers while they
-        waited; found the queue full.
-    batch_sizes : Histogram
-        How many sequences ran together.
+    queued, running : int
+        Sequences that wait, and those of the batch that runs.
+    answered, failed, cancelled : int
+        Sequences that got a result, an exception of their pass, or were given up while they waited.
+    refused : int
+        Sequences that found the queue full.
+    batch_sizes : mapping of int to int
+        How many batches of each size have run.
     latency : Histogram
-        Seconds from submission to result.
+        Seconds from `submit` to the result, of those that were answered.
 
     Examples
     --------
     >>> import numpy as np, fastlstm
     >>> from fastlstm.serve import Batcher
     >>> with Batcher(fastlstm.LSTM(3, 5, rng=0)) as batcher:
-    ...     _ = batcher.submit(np.ones((7, 3))).result()
-    >>> batcher.metrics.answered
-    1
+    ...     y = batcher.submit(np.ones((7, 3))).result()
+    ...     metrics = batcher.metrics
+    >>> metrics.answered, dict(metrics.batch_sizes), metrics.latency.count
+    (1, {1: 1}, 1)
     """
 
-    waiting: int = 0
-    answered: int = 0
-    failed: int = 0
-    cancelled: int = 0
-    refused: int = 0
-    batch_sizes: Histogram = field(default_factory=lambda: Histogram(SIZES))
-    latency: Histogram = field(default_factory=lambda: Histogram(SECONDS))
+    queued: int
+    running: int
+    answered: int
+    failed: int
+    cancelled: int
+    refused: int
+    batch_sizes: Mapping[int, int]
+    latency: Histogram
 
-    def copy(self, waiting: int) -> Metrics:
-        """Return another one that stays as it is."""
-        sizes, latency = self.batch_sizes.copy(), self.latency.copy()
-        return replace(self, waiting=waiting, batch_sizes=sizes, latency=latency)
+
+class Counts:
+    """The running counts behind `Metrics`; whoever changes or reads them holds a lock."""
+
+    def __init__(self) -> None:
+        self.running = 0
+        self.answered = 0
+        self.failed = 0
+        self.cancelled = 0
+        self.refused = 0
+        self._batch_sizes: Counter[int] = Counter()
+        self._latencies = [0] * (len(BOUNDS) + 1)
+        self._seconds = 0.0
+
+    def begin(self, size: int) -> None:
+        """Count a batch that begins."""
+        self.running = size
+        self._batch_sizes[size] += 1
+
+    def end(self, latencies: Iterable[float], failed: int) -> None:
+        """Count what became of a batch: answers and the seconds each took, and failures."""
+        self.running = 0
+        self.failed += failed
+        for seconds in latencies:
+            self.answered += 1
+            self._latencies[bisect_left(BOUNDS, seconds)] += 1
+            self._seconds += seconds
+
+    def metrics(self, queued: int) -> Metrics:
+        """Return the counts as they are now."""
+        return Metrics(
+            queued,
+            self.running,
+            self.answered,
+            self.failed,
+            self.cancelled,
+            self.refused,
+            MappingProxyType(dict(sorted(self._batch_sizes.items()))),
+            Histogram(BOUNDS, tuple(self._latencies), self._seconds),
+        )

@@ -1,88 +1,101 @@
-"""The thread behind a batcher, and the line of requests that it works off."""
+"""A queue of requests, and the thread that answers them.
+
+The thread knows the queue, and nothing of the `Batcher` before it: a batcher that is forgotten is collected,
+and closes the queue on its way out. The thread is a daemon, so that one which waits for requests does not
+keep the interpreter from ending; what was accepted is answered at exit.
+"""
 
 from __future__ import annotations
 
+import atexit
+import os
 import threading
 import time
+import weakref
 from collections import deque
 from concurrent.futures import Future
-from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from .._arrays import Array
-from ..ragged import apart, side_by_side
-from ..recurrent import LSTM, RNN
-from ..sequential import Sequential
-from .metrics import Metrics
-
-Model = LSTM | RNN | Sequential
-
-MOST_PADDED = 1 << 24
-"""How many numbers a batch's input may have with its padding, if it has more than one sequence."""
+from .batches import Limits, Model, Request, answers, drop_cancelled, take_batch
+from .metrics import Counts, Metrics
 
 
 class QueueFull(RuntimeError):
-    """More sequences wait than the queue may hold: the server can't keep up.
+    """As many sequences wait as may: try again later, or turn the client away.
 
     Examples
     --------
-    >>> from fastlstm.serve import QueueFull
-    >>> issubclass(QueueFull, RuntimeError)
-    True
+    >>> import numpy as np, fastlstm
+    >>> from fastlstm.serve import Batcher, QueueFull
+    >>> with Batcher(fastlstm.LSTM(3, 5, rng=0), max_delay=1.0, max_queue=1) as batcher:
+    ...     future = batcher.submit(np.ones((7, 3)))
+    ...     try:
+    ...         batcher.submit(np.ones((4, 3)))
+    ...     except QueueFull as error:
+    ...         print(error)
+    submit: expected fewer than 1 waiting sequences, got 1
     """
 
 
-@dataclass
-class Request:
-    """A sequence, and where its result goes."""
+class Worker:
+    """Answers what is put to it, in batches, on a thread that starts with the first request."""
 
-    x: NDArray[Any]
-    future: Future[Array] = field(default_factory=Future)
-    since: float = field(default_factory=time.monotonic)
-
-
-class Line:
-    """Requests in the order they came, and what is known about them; safe from any thread.
-
-    It knows nothing of the batcher that fills it, so that a batcher which nobody holds any more can go.
-    """
-
-    def __init__(self, model: Model, max_batch: int, max_delay: float, max_queue: int) -> None:
-        self.model = model
-        self._max_batch = max_batch
-        self._max_delay = max_delay
-        self._max_queue = max_queue
-        self._requests: deque[Request] = deque()
-        self._changed = threading.Condition()
+    def __init__(self, model: Model, limits: Limits) -> None:
+        self._model = model
+        self._limits = limits
         self._closed = False
-        self._metrics = Metrics()
+        self._begin()
+        _workers.add(self)
+
+    def _begin(self) -> None:
+        """Have nothing waiting and no thread; a forked child starts here again, whoever held the lock."""
+        self._changed = threading.Condition()
+        self._waiting: deque[Request] = deque()
+        self._counts = Counts()
         self._thread: threading.Thread | None = None
 
     def put(self, x: NDArray[Any]) -> Future[Array]:
-        """Add a sequence, and see to it that there is a thread."""
+        """Queue a sequence that `as_sequence` returned."""
+        request = Request(x)
         with self._changed:
-            if self._closed:
-                raise RuntimeError("submit: expected an open batcher, this one was closed")
-            if len(self._requests) >= self._max_queue:
-                self._metrics.refused += 1
-                raise QueueFull(
-                    f"submit: {len(self._requests)} sequences wait, and the queue holds {self._max_queue}"
-                )
-            request = Request(x)
-            self._requests.append(request)
+            self._check_open()
             if self._thread is None:
-                # A daemon, so that the interpreter does not wait for it before those whose part it is to
-                # close the line have their turn.
-                self._thread = threading.Thread(target=self.work, name="fastlstm-batcher", daemon=True)
-                self._thread.start()
-            self._changed.notify()
+                thread = threading.Thread(target=self._serve, name="fastlstm batcher", daemon=True)
+                thread.start()
+                self._thread = thread
+            self._waiting.append(request)
+            if len(self._waiting) in (1, self._limits.max_batch):
+                self._changed.notify()
         return request.future
 
-    def close(self, wait: bool = True) -> None:
-        """Take no more; what is there is answered. Wait for that, if asked for."""
+    def _check_open(self) -> None:
+        if self._closed:
+            raise RuntimeError("submit: expected a batcher that is open, got one that was closed")
+        limit = self._limits.max_queue
+        if len(self._waiting) >= limit:
+            self._drop_cancelled()
+        if len(self._waiting) >= limit:
+            self._counts.refused += 1
+            raise QueueFull(
+                f"submit: expected fewer than {limit} waiting sequences, got {len(self._waiting)}"
+            )
+
+    def _drop_cancelled(self) -> None:
+        before = len(self._waiting)
+        drop_cancelled(self._waiting)
+        self._counts.cancelled += before - len(self._waiting)
+
+    def metrics(self) -> Metrics:
+        """Return what happened so far."""
+        with self._changed:
+            self._drop_cancelled()
+            return self._counts.metrics(len(self._waiting))
+
+    def close(self, wait: bool) -> None:
+        """Take nothing more, and answer what was taken; `wait` until it is."""
         with self._changed:
             self._closed = True
             self._changed.notify()
@@ -90,99 +103,71 @@ class Line:
         if wait and thread is not None and thread is not threading.current_thread():
             thread.join()
 
-    def metrics(self) -> Metrics:
-        """Return a copy of what was counted."""
-        with self._changed:
-            return self._metrics.copy(len(self._requests))
+    # On the thread
 
-    # In the thread
+    def _serve(self) -> None:
+        while self._serve_batch():
+            pass
 
-    def work(self) -> None:
-        """Answer requests until the line is closed and empty."""
-        while batch := self._next():
-            self._answer(batch)
-
-    def _next(self) -> list[Request]:
-        """Wait for the next batch, and return it; empty at the end."""
-        with self._changed:
-            while not self._requests:
-                if self._closed:
-                    return []
-                self._changed.wait()
-            leaves = self._requests[0].since + self._max_delay
-            while len(self._requests) < self._max_batch and not self._closed:
-                remaining = leaves - time.monotonic()
-                if remaining <= 0:
-                    break
-                self._changed.wait(remaining)
-            return self._taken()
-
-    def _taken(self) -> list[Request]:
-        """Take what can run together with the oldest request out of the line."""
-        batch: list[Request] = []
-        others: deque[Request] = deque()
-        longest = 0
-        while self._requests and len(batch) < self._max_batch:
-            request = self._requests.popleft()
-            first = batch[0] if batch else request
-            T = max(longest, len(request.x))
-            size = T * (len(batch) + 1) * max(1, request.x[:1].size)
-            if request.x.dtype != first.x.dtype or (batch and size > MOST_PADDED):
-                others.append(request)
-                continue
-            batch.append(request)
-            longest = T
-        self._requests.extendleft(reversed(others))
-        return batch
-
-    def _answer(self, taken: list[Request]) -> None:
-        """Run what has not been cancelled, and hand the results back."""
-        batch = [request for request in taken if request.future.set_running_or_notify_cancel()]
-        with self._changed:
-            self._metrics.cancelled += len(taken) - len(batch)
-            if batch:
-                self._metrics.batch_sizes.add(len(batch))
-        if not batch:
-            return
-        try:
-            results = self._run(batch)
-        except Exception as error:
-            if len(batch) > 1:
-                # One of them is to blame: each by itself, so that nobody has another's exception.
-                for request in batch:
-                    self._finish([request], *self._alone(request))
-                return
-            self._finish(batch, [], error)
-        else:
-            self._finish(batch, results, None)
-
-    def _alone(self, request: Request) -> tuple[list[Array], Exception | None]:
-        try:
-            return self._run([request]), None
-        except Exception as error:
-            return [], error
-
-    def _run(self, batch: list[Request]) -> list[Array]:
-        """Return the output of each sequence."""
-        model = self.model
-        sequences = [request.x for request in batch]
-        lengths = np.array([len(x) for x in sequences], np.int64)
-        y: Any = model(side_by_side(sequences, model.batch_first), lengths=lengths)
-        if not isinstance(model, Sequential):
-            y, _ = y
-        return [row.copy() for row in y] if model.has_readout else apart(y, lengths, model.batch_first)
-
-    def _finish(self, batch: list[Request], results: list[Array], error: Exception | None) -> None:
+    def _serve_batch(self) -> bool:
+        """Answer the next batch; return False when there will be none."""
+        batch = self._next()
+        if batch is None:
+            return False
+        if not batch:  # all were cancelled
+            return True
+        results = answers(self._model, batch)
         now = time.monotonic()
+        answered = [
+            (request, result)
+            for request, result in zip(batch, results, strict=True)
+            if not isinstance(result, Exception)
+        ]
         with self._changed:
-            for request in batch:
-                self._metrics.latency.add(now - request.since)
-            if error is None:
-                self._metrics.answered += len(batch)
+            self._counts.end([now - request.arrived for request, _ in answered], len(batch) - len(answered))
+        for request, result in zip(batch, results, strict=True):
+            if isinstance(result, Exception):
+                request.future.set_exception(result)
             else:
-                self._metrics.failed += len(batch)
-        for k, request in enumerate(batch):
-            if error is None:
-                request.future.set_result(results[k])
-            else:
-                request.future.set_exception(error)
+                request.future.set_result(result)
+        return True
+
+    def _next(self) -> list[Request] | None:
+        """Return the next batch once it is full or has waited; None when all is closed and answered."""
+        with self._changed:
+            while (patience := self._patience()) != 0:
+                self._changed.wait(patience)
+            if not self._waiting:
+                return None
+            before = len(self._waiting)
+            batch = take_batch(self._waiting, self._limits)
+            self._counts.cancelled += before - len(self._waiting) - len(batch)
+            if batch:
+                self._counts.begin(len(batch))
+            return batch
+
+    def _patience(self) -> float | None:
+        """Return how many seconds to wait for more requests; None until there is one."""
+        if self._closed or len(self._waiting) >= self._limits.max_batch:
+            return 0
+        if not self._waiting:
+            return None
+        return max(self._waiting[0].arrived + self._limits.max_delay - time.monotonic(), 0)
+
+
+_workers: weakref.WeakSet[Worker] = weakref.WeakSet()
+
+
+@atexit.register
+def _close_all() -> None:
+    for worker in list(_workers):
+        worker.close(wait=True)
+
+
+def _begin_again() -> None:
+    for worker in list(_workers):
+        worker._begin()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_again)
