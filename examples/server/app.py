@@ -1,105 +1,67 @@
-"""An LSTM as a web service: whole sequences by POST, streams by WebSocket.
-
-uvicorn --factory app:create_app
-"""
+"""A service for one model: whole sequences by HTTP, streams by WebSocket. README.md tells how to run it."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import AsyncExitStack, asynccontextmanager
 
-import bodies
-import streams
-from metrics import registry
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+import numpy as np
+from bodies import Inputs
+from metrics import metrics_route
+from sequences import refusal, sequences_route
 from settings import Settings
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
-from starlette.routing import Route, WebSocketRoute
-from starlette.websockets import WebSocket
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import BaseRoute, Route
+from streams import Streams, stream_route
 
-import fastlstm
-from fastlstm.serve import Batcher, QueueFull
-
-FEATURES, HIDDEN, OUTPUTS = 40, 128, 8
-
-
-def demo_model() -> fastlstm.Sequential:
-    """Return a model with random weights, the same every time."""
-    return fastlstm.Sequential(
-        fastlstm.LSTM(FEATURES, HIDDEN, rng=0), fastlstm.Linear(HIDDEN, OUTPUTS, rng=1)
-    )
+from fastlstm import StreamPool
+from fastlstm.saving import Model
+from fastlstm.serve import Batcher
 
 
-def load_model(path: str) -> fastlstm.Sequential:
-    """Return the model to serve: one that runs forward in time and begins with an LSTM."""
-    model = fastlstm.load(path) if path else demo_model()
-    if not isinstance(model, fastlstm.Sequential) or not isinstance(model.layers[0], fastlstm.LSTM):
-        raise ValueError(f"model: expected a Sequential that begins with an LSTM, got {model!r}")
-    return model
+def create_app(settings: Settings) -> Starlette:
+    """Return the service; nothing starts before its first request."""
+    model = settings.load_model()
+    inputs = Inputs.of(model)
+    batcher = Batcher(model, settings.max_batch, settings.max_delay, max_queue=settings.max_queue)
+    streams = streams_of(model, settings.max_streams)
 
-
-def create_app(settings: Settings | None = None) -> Starlette:
-    """Return the service. All that forks may come after: children start their own threads."""
-    settings = settings or Settings.from_environment()
-    model = load_model(settings.model)
-    features = model.layers[0].input_size
-    batcher = Batcher(
-        model,
-        settings.max_batch,
-        settings.max_delay,
-        max_queue=settings.max_queue,
-        max_steps=settings.max_steps,
-    )
-    shared = streams.SharedPool(model, settings.max_streams)
-    metrics = registry(batcher, shared)
-
-    async def sequences(request: Request) -> Response:
-        x = bodies.sequence(request, await bodies.read(request, settings.max_body), features)
-        if len(x) > settings.max_steps:
-            raise HTTPException(413, f"x: expected at most {settings.max_steps} steps, got {len(x)}")
-        try:
-            y = await batcher(x)
-        except QueueFull as error:
-            raise HTTPException(503, str(error), bodies.retry_after(1.0)) from error
-        return bodies.response(request, y)
-
-    async def stream(websocket: WebSocket) -> None:
-        await streams.serve(websocket, shared, features)
-
-    async def show_metrics(request: Request) -> Response:
-        return Response(generate_latest(metrics), media_type=CONTENT_TYPE_LATEST)
-
-    async def health(request: Request) -> Response:
-        return Response(bodies.as_json({"status": "ok"}), media_type=bodies.JSON)
+    def answer(x: np.ndarray) -> Awaitable[np.ndarray]:
+        return asyncio.wrap_future(batcher.submit(x))
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        yield
-        await asyncio.to_thread(batcher.close)  # what was accepted is answered
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(batcher)
+            if streams is not None:
+                await stack.enter_async_context(streams)
+            yield
 
-    return Starlette(
-        routes=[
-            Route("/v1/sequences", sequences, methods=["POST"]),
-            WebSocketRoute("/v1/stream", stream),
-            Route("/metrics", show_metrics),
-            Route("/healthz", health),
-        ],
-        exception_handlers={HTTPException: refused, ClientDisconnect: gone},
-        lifespan=lifespan,
-    )
-
-
-async def refused(request: Request, error: Exception) -> Response:
-    """Say why, as JSON."""
-    assert isinstance(error, HTTPException)
-    content = bodies.as_json({"error": error.detail})
-    return Response(content, error.status_code, error.headers, bodies.JSON)
+    routes: list[BaseRoute] = [
+        sequences_route(inputs, settings, answer),
+        metrics_route(batcher, streams),
+        Route("/healthz", healthz),
+    ]
+    if streams is not None:
+        routes.append(stream_route(inputs, settings, streams))
+    return Starlette(routes=routes, lifespan=lifespan, exception_handlers={HTTPException: refusal})
 
 
-async def gone(request: Request, error: Exception) -> Response:
-    """Answer nobody: the client went in the middle of its request."""
-    return Response(status_code=400)
+def streams_of(model: Model, capacity: int) -> Streams | None:
+    """Return streams through a model; None for one that needs whole sequences."""
+    layers = getattr(model, "layers", (model,))
+    if model.has_readout or any(getattr(layer, "bidirectional", False) for layer in layers):
+        return None
+    return Streams(StreamPool(model, capacity))
+
+
+async def healthz(request: Request) -> Response:
+    """Say that the service is up."""
+    return PlainTextResponse("ok\n")
+
+
+app = create_app(Settings.from_environment())

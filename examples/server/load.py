@@ -1,113 +1,131 @@
-"""Requests a second, and how long they take: the service, and the same with ONNX Runtime inside.
+"""Requests a second, and how long they take, for some clients at once: this service beside others.
 
-python load.py --clients 64 --steps 100
+Each service has a process of its own, and the clients are in this one. They ask one service after the other.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import importlib.util
 import os
 import re
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from app import FEATURES
 
-HERE = Path(__file__).parent
-SERVICES = {"fastlstm": "app:create_app", "ONNX Runtime": "onnx_app:create_app"}
+ONE_THREAD = {"FASTLSTM_NUM_THREADS": "1"}
+SERVICES: dict[str, tuple[str, dict[str, str]]] = {
+    "fastlstm": ("app:app", ONE_THREAD),
+    "fastlstm, each by itself": ("app:app", ONE_THREAD | {"FASTLSTM_SERVER_MAX_BATCH": "1"}),
+    "ONNX Runtime, each by itself": ("onnx_app:app", {}),
+}
+FEATURES = 40
+"""What the model that is served by default reads."""
+
+
+@dataclass
+class Result:
+    """What the clients of one service saw: seconds of each request, of all together, and of its processor."""
+
+    latencies: list[float]
+    seconds: float
+    busy: float
+
+    def row(self) -> str:
+        """Return requests a second, the median and 99th percentile in ms, and the processor's ms for one."""
+        middle, high = np.percentile(self.latencies, [50, 99]) * 1e3
+        count = len(self.latencies)
+        return f"{count / self.seconds:.0f} | {middle:.1f} | {high:.1f} | {self.busy / count * 1e3:.2f}"
 
 
 @contextmanager
-def service(factory: str) -> Iterator[int]:
-    """Run a service in a process of its own, and yield its port."""
-    command = [sys.executable, "-m", "uvicorn", "--factory", factory, "--port", "0", "--no-access-log"]
-    environment = os.environ | {"PYTHONUNBUFFERED": "1"}
-    process = subprocess.Popen(command, cwd=HERE, env=environment, stderr=subprocess.PIPE, text=True)
+def running(app: str, variables: dict[str, str]) -> Iterator[tuple[int, int]]:
+    """Run a service; yield its port and process."""
+    folder = str(Path(__file__).parent)
+    command = [sys.executable, "-m", "uvicorn", app, "--app-dir", folder, "--port", "0", "--no-access-log"]
+    process = subprocess.Popen(command, env=os.environ | variables, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
     try:
-        assert process.stderr is not None
+        said = ""
         for line in process.stderr:
+            said += line
             if found := re.search(r"running on http://127\.0\.0\.1:(\d+)", line):
-                yield int(found[1])
-                break
-        else:
-            raise RuntimeError(f"{factory} did not start")
+                yield int(found[1]), process.pid
+                return
+        raise RuntimeError(f"{app} did not start:\n{said}")
     finally:
         process.terminate()
         process.communicate()
 
 
-async def client(port: int, request: bytes, until: float, seconds: list[float]) -> None:
-    """Send the same request again and again, and note how long each took.
-
-    Plain HTTP/1.1 on a connection that stays open: a client library would take longer than the service.
-    """
+async def client(port: int, bodies: list[bytes], until: float, latencies: list[float]) -> None:
+    """Ask again and again over one connection, and note how long each answer took."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    while (started := time.perf_counter()) < until:
-        writer.write(request)
-        head = await reader.readuntil(b"\r\n\r\n")
-        if not head.startswith(b"HTTP/1.1 200"):
-            raise RuntimeError(head.decode())
-        length = re.search(rb"content-length: (\d+)", head, re.IGNORECASE)
-        assert length is not None
+    k = 0
+    while (begun := time.perf_counter()) < until:
+        body = bodies[k % len(bodies)]
+        head = f"POST /v1/sequences HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n"
+        writer.write(f"{head}Content-Type: application/octet-stream\r\n\r\n".encode() + body)
+        answer = await reader.readuntil(b"\r\n\r\n")
+        length = re.search(rb"content-length: (\d+)", answer, re.IGNORECASE)
+        if not answer.startswith(b"HTTP/1.1 200") or length is None:
+            raise RuntimeError(f"expected an answer, got {answer.decode()}")
         await reader.readexactly(int(length[1]))
-        seconds.append(time.perf_counter() - started)
+        latencies.append(time.perf_counter() - begun)
+        k += 1
     writer.close()
-    await writer.wait_closed()
 
 
-async def drive(port: int, clients: int, steps: int, duration: float) -> tuple[float, np.ndarray]:
-    """Return requests a second, and the seconds of each."""
+def processor_seconds(pid: int) -> float:
+    """Return how long a process has run on any core; not a number where the system does not tell."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except FileNotFoundError:
+        return float("nan")
+    return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
+
+
+async def load(port: int, pid: int, clients: int, seconds: float, steps: int) -> Result:
+    """Return what some clients saw, each with sequences of lengths of its own."""
     rng = np.random.default_rng(0)
-    bodies = [
-        rng.standard_normal((length, FEATURES)).astype("<f4").tobytes()
-        for length in rng.integers(max(1, steps // 2), steps + steps // 2 + 1, clients)
-    ]
-    head = "POST /v1/sequences HTTP/1.1\r\nhost: localhost\r\naccept: application/octet-stream\r\n"
-    head += "content-type: application/octet-stream\r\ncontent-length: {}\r\n\r\n"
-    requests = [head.format(len(body)).encode() + body for body in bodies]
-    seconds: list[float] = []
-    started = time.perf_counter()
-    await asyncio.gather(*(client(port, request, started + duration, seconds) for request in requests))
-    return len(seconds) / (time.perf_counter() - started), np.array(seconds)
+
+    def bodies() -> list[bytes]:
+        lengths = rng.integers(steps // 2, steps, 8, endpoint=True)
+        return [rng.standard_normal((T, FEATURES)).astype("<f4").tobytes() for T in lengths]
+
+    by_client = [bodies() for _ in range(clients)]
+    for measured in (seconds / 4, seconds):  # the first is to get warm
+        latencies: list[float] = []
+        begun, busy = time.perf_counter(), processor_seconds(pid)
+        await asyncio.gather(*(client(port, own, begun + measured, latencies) for own in by_client))
+        result = Result(latencies, time.perf_counter() - begun, processor_seconds(pid) - busy)
+    return result
 
 
 def main() -> None:
-    """Drive the services by turns, and print a table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--clients", type=int, default=64, help="at the same time (default: %(default)s)")
+    """Print a table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--clients", type=int, nargs="+", default=[1, 8, 64], metavar="N")
+    parser.add_argument("--seconds", type=float, default=5.0, help="for each number of clients")
     parser.add_argument(
-        "--steps", type=int, default=100, help="of a sequence, more or less by half (default: %(default)s)"
+        "--steps", type=int, default=100, help="of the longest sequence; the shortest has half"
     )
-    parser.add_argument("--seconds", type=float, default=5.0, help="of each round (default: %(default)s)")
-    parser.add_argument("--rounds", type=int, default=3, help="by turns (default: %(default)s)")
+    parser.add_argument("--only", choices=SERVICES, nargs="+", default=list(SERVICES), help="services")
     arguments = parser.parse_args()
-    factories = dict(SERVICES)
-    if not all(importlib.util.find_spec(name) for name in ("onnx", "onnxruntime")):
-        print("ONNX Runtime is not installed: pip install onnx onnxruntime", file=sys.stderr)
-        del factories["ONNX Runtime"]
-    rates: dict[str, list[float]] = {name: [] for name in factories}
-    times: dict[str, list[np.ndarray]] = {name: [] for name in factories}
-    for _ in range(arguments.rounds):
-        for name, factory in factories.items():
-            with service(factory) as port:
-                for duration in (arguments.seconds / 5, arguments.seconds):  # the first to warm up
-                    done = asyncio.run(drive(port, arguments.clients, arguments.steps, duration))
-            rate, seconds = done
-            rates[name].append(rate)
-            times[name].append(seconds)
-    print("| service | requests/s, best | median | p50 | p99 |\n| --- | ---: | ---: | ---: | ---: |")
-    for name in factories:
-        p50, p99 = np.percentile(np.concatenate(times[name]), [50, 99]) * 1e3
-        print(
-            f"| {name} | {max(rates[name]):.0f} | {np.median(rates[name]):.0f} | {p50:.1f} ms | {p99:.1f} ms |"
-        )
+    print("| clients | service | requests/s | p50, ms | p99, ms | processor, ms |")
+    print("| ---: | --- | ---: | ---: | ---: | ---: |")
+    with ExitStack() as stack:
+        services = {name: stack.enter_context(running(*SERVICES[name])) for name in arguments.only}
+        for clients in arguments.clients:
+            for name, service in services.items():
+                result = asyncio.run(load(*service, clients, arguments.seconds, arguments.steps))
+                print(f"| {clients} | {name} | {result.row()} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,49 +1,77 @@
-"""What the service counts, in Prometheus's text form."""
+"""GET /metrics: the batcher's and the streams' numbers in Prometheus's text."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import accumulate
 
-from prometheus_client import CollectorRegistry
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
-from streams import SharedPool
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from streams import Streams
 
-from fastlstm.serve import Batcher, Histogram
+from fastlstm.serve import Batcher
+
+SIZES = [2**k for k in range(11)]
 
 
 class Collector:
-    """Reads the batcher's and the pool's own counts when Prometheus asks; nothing is counted twice."""
+    """Asks batcher and streams whenever Prometheus asks."""
 
-    def __init__(self, batcher: Batcher, shared: SharedPool) -> None:
+    def __init__(self, batcher: Batcher, streams: Streams | None) -> None:
         self._batcher = batcher
-        self._shared = shared
+        self._streams = streams
 
     def collect(self) -> Iterator[Metric]:
-        """Yield every metric."""
-        counts = self._batcher.metrics
-        yield GaugeMetricFamily("fastlstm_sequences_waiting", "Sequences in the queue", counts.waiting)
-        ended = CounterMetricFamily("fastlstm_sequences", "Sequences by how they ended", labels=["result"])
-        for result in ("answered", "failed", "cancelled", "refused"):
-            ended.add_metric([result], getattr(counts, result))
-        yield ended
-        yield _family("fastlstm_batch_size", "Sequences that ran together", counts.batch_sizes)
-        yield _family("fastlstm_latency_seconds", "From submission to result", counts.latency)
-        pool = self._shared.pool
-        yield GaugeMetricFamily("fastlstm_streams_open", "Open streams", len(pool))
-        yield GaugeMetricFamily("fastlstm_streams_capacity", "Most open streams", pool.capacity)
-        yield CounterMetricFamily("fastlstm_stream_frames", "Frames of all streams", self._shared.frames)
+        """Yield all metrics."""
+        now = self._batcher.metrics
+        yield GaugeMetricFamily("fastlstm_queued", "Sequences that wait", now.queued)
+        yield GaugeMetricFamily("fastlstm_running", "Sequences of the batch that runs", now.running)
+        ends = CounterMetricFamily("fastlstm_sequences", "What became of sequences", labels=["end"])
+        for end in ("answered", "failed", "cancelled", "refused"):
+            ends.add_metric([end], getattr(now, end))
+        yield ends
+        latency = now.latency
+        yield histogram(
+            "fastlstm_latency_seconds",
+            "From queue to result",
+            latency.bounds,
+            latency.counts,
+            latency.total,
+        )
+        yield sizes("fastlstm_batch_size", "Sequences that ran together", now.batch_sizes)
+        if self._streams is not None:
+            pool = self._streams.pool
+            yield GaugeMetricFamily("fastlstm_streams_open", "Streams that are open", len(pool))
+            yield GaugeMetricFamily("fastlstm_streams_capacity", "Streams that may be open", pool.capacity)
+            yield sizes("fastlstm_frames", "Frames that ran together", self._streams.batch_sizes)
 
 
-def registry(batcher: Batcher, shared: SharedPool) -> CollectorRegistry:
-    """Return a registry of its own, so that a process may have several services."""
-    made = CollectorRegistry()
-    made.register(Collector(batcher, shared))
-    return made
+def sizes(name: str, text: str, counted: Mapping[int, int]) -> HistogramMetricFamily:
+    """Return a histogram of how often each size came."""
+    counts = [0] * (len(SIZES) + 1)
+    for size, times in counted.items():
+        counts[sum(bound < size for bound in SIZES)] += times
+    return histogram(name, text, SIZES, counts, sum(size * times for size, times in counted.items()))
 
 
-def _family(name: str, text: str, histogram: Histogram) -> HistogramMetricFamily:
-    buckets, total = [], 0
-    for bound, count in zip([*map(str, histogram.bounds), "+Inf"], histogram.counts, strict=True):
-        total += count
-        buckets.append((bound, float(total)))
-    return HistogramMetricFamily(name, text, buckets=buckets, sum_value=histogram.sum)
+def histogram(
+    name: str, text: str, bounds: Sequence[float], counts: Iterable[int], total: float
+) -> HistogramMetricFamily:
+    """Return a histogram with Prometheus's running sums for the counts between bounds."""
+    names = [*(str(float(bound)) for bound in bounds), "+Inf"]
+    buckets = list(zip(names, accumulate(counts), strict=True))
+    return HistogramMetricFamily(name, text, buckets=buckets, sum_value=total)
+
+
+def metrics_route(batcher: Batcher, streams: Streams | None) -> Route:
+    """Return the route for Prometheus."""
+    registry = CollectorRegistry()
+    registry.register(Collector(batcher, streams))
+
+    async def metrics(request: Request) -> Response:
+        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+
+    return Route("/metrics", metrics)

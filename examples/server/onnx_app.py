@@ -1,87 +1,79 @@
-"""The same service with ONNX Runtime inside, for comparison: only the endpoint for whole sequences.
+"""The same service with ONNX Runtime inside, to be compared: sequences only, each run by itself.
 
-uvicorn --factory onnx_app:create_app
+It serves the model of the same settings, which must be an LSTM that runs forward in time, as an ONNX graph of
+one LSTM node a layer.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
+from collections.abc import Awaitable
 from concurrent.futures import ThreadPoolExecutor
 
-import app as fastlstm_app
-import bodies
 import numpy as np
-import onnx
 import onnxruntime
+from bodies import Inputs
 from onnx import TensorProto, helper, numpy_helper
+from sequences import refusal, sequences_route
 from settings import Settings
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
 
-import fastlstm
+from fastlstm import LSTM
 
-IOFC = [0, 3, 1, 2]
-"""ONNX's order of the gates i, f, g, o."""
+OPSET, IR_VERSION = 17, 8
 
 
-def onnx_model(model: fastlstm.Sequential) -> bytes:
-    """Return an LSTM and a Linear as ONNX."""
-    lstm, linear = model.layers
-    assert isinstance(lstm, fastlstm.LSTM)
-    H = lstm.hidden_size
-    weights = model.state_dict()
-
-    def gates(name: str) -> np.ndarray:
-        array = weights[f"0.{name}_l0"]
-        return np.concatenate([array.reshape(4, H, *array.shape[1:])[k] for k in IOFC])
-
-    constants = {
-        "W": gates("weight_ih")[None],
-        "R": gates("weight_hh")[None],
-        "B": np.concatenate([gates("bias_ih"), gates("bias_hh")])[None],
-        "V": weights["1.weight"].T,
-        "b": weights["1.bias"],
-        "direction": np.array([1]),
-    }
-    graph = helper.make_graph(
-        [
-            helper.make_node("LSTM", ["x", "W", "R", "B"], ["h"], hidden_size=H),
-            helper.make_node("Squeeze", ["h", "direction"], ["rows"]),
-            helper.make_node("MatMul", ["rows", "V"], ["products"]),
-            helper.make_node("Add", ["products", "b"], ["y"]),
-        ],
-        "model",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["T", "B", lstm.input_size])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["T", "B", linear.out_features])],
-        [numpy_helper.from_array(np.ascontiguousarray(array), name) for name, array in constants.items()],
-    )
-    opsets = [helper.make_opsetid("", 17)]
-    return onnx.helper.make_model(graph, opset_imports=opsets, ir_version=9).SerializeToString()
+def as_onnx(lstm: LSTM) -> bytes:
+    """Return an LSTM as an ONNX model from x (T, 1, I) to y (T, 1, H)."""
+    nodes, constants, below = [], [numpy_helper.from_array(np.array([1]), "directions")], "x"
+    for layer in range(lstm.num_layers):
+        weights = layer_weights(lstm, layer)
+        constants += [numpy_helper.from_array(array, name) for name, array in weights.items()]
+        apart, y = f"apart_{layer}", "y" if layer == lstm.num_layers - 1 else f"y_{layer}"
+        nodes.append(helper.make_node("LSTM", [below, *weights], [apart], hidden_size=lstm.hidden_size))
+        nodes.append(helper.make_node("Squeeze", [apart, "directions"], [y]))
+        below = y
+    ends = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["T", 1, size])
+        for name, size in (("x", lstm.input_size), ("y", lstm.hidden_size))
+    ]
+    graph = helper.make_graph(nodes, "lstm", ends[:1], ends[1:], constants)
+    opsets = [helper.make_opsetid("", OPSET)]
+    return helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION).SerializeToString()
 
 
-def create_app() -> Starlette:
-    """Return the service: each sequence by itself, as many at once as there are processors."""
-    settings = Settings.from_environment()
-    model = fastlstm_app.load_model(settings.model)
-    features = model.layers[0].input_size
+def layer_weights(lstm: LSTM, layer: int) -> dict[str, np.ndarray]:
+    """Return W, R and B of a layer, with gates in ONNX's order."""
+
+    def iofc(name: str) -> np.ndarray:
+        i, f, g, o = np.split(lstm.parameters[f"{name}_l{layer}"], 4)
+        return np.concatenate([i, o, f, g])[None]
+
+    biases = np.concatenate([iofc("bias_ih"), iofc("bias_hh")], axis=1)
+    return {f"W_{layer}": iofc("weight_ih"), f"R_{layer}": iofc("weight_hh"), f"B_{layer}": biases}
+
+
+def create_app(settings: Settings) -> Starlette:
+    """Return the service."""
+    model = settings.load_model()
+    if not isinstance(model, LSTM) or model.bidirectional or model.proj_size or not model.bias:
+        raise ValueError(f"model: expected a plain LSTM that runs forward in time, got {model!r}")
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(onnx_model(model), options, providers=["CPUExecutionProvider"])
-    threads = ThreadPoolExecutor(fastlstm.get_num_threads())
+    options.intra_op_num_threads = 1  # as many sequences at a time as there are cores
+    session = onnxruntime.InferenceSession(as_onnx(model), options, providers=["CPUExecutionProvider"])
+    threads = ThreadPoolExecutor(os.cpu_count())
 
-    async def sequences(request: Request) -> Response:
-        x = bodies.sequence(request, await bodies.read(request, settings.max_body), features)
-        loop = asyncio.get_running_loop()
-        (y,) = await loop.run_in_executor(threads, session.run, None, {"x": x[:, None]})
-        return bodies.response(request, y[:, 0])
+    def run(x: np.ndarray) -> np.ndarray:
+        (y,) = session.run(None, {"x": x[:, None]})
+        return y[:, 0]
 
-    async def health(request: Request) -> Response:
-        return Response(bodies.as_json({"status": "ok"}), media_type=bodies.JSON)
+    def answer(x: np.ndarray) -> Awaitable[np.ndarray]:
+        return asyncio.get_running_loop().run_in_executor(threads, run, x)
 
-    return Starlette(
-        routes=[Route("/v1/sequences", sequences, methods=["POST"]), Route("/healthz", health)],
-        exception_handlers={HTTPException: fastlstm_app.refused},
-    )
+    routes = [sequences_route(Inputs.of(model), settings, answer)]
+    return Starlette(routes=routes, exception_handlers={HTTPException: refusal})
+
+
+app = create_app(Settings.from_environment())

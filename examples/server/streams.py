@@ -1,94 +1,116 @@
-"""Many clients' streams through one pool: frames that arrive together run together."""
+"""WS /v1/stream: one frame in, one output out; frames that arrive together run together."""
 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
-import bodies
 import numpy as np
+from bodies import Inputs, read_frame, write_frame
+from settings import Settings
 from starlette.exceptions import HTTPException
+from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-import fastlstm
+from fastlstm import StreamPool
 
-# RFC 6455, section 7.4.1, and the registry it founds
-INVALID, TRY_AGAIN_LATER = 1007, 1013
+INVALID, TOO_BIG, TRY_AGAIN_LATER = 1007, 1009, 1013
 
 
-class SharedPool:
-    """A `StreamPool` for coroutines.
+class Streams:
+    """A `StreamPool` for the tasks of one event loop.
 
-    While one call of the pool runs, in a thread, the frames for the next gather. A client's next frame is
-    read after the last one's output was sent, so each stream has at most one in a call.
+    All that is done to the pool is done on one thread, in the order in which it was asked for. While a call
+    runs there, frames gather for the next one.
     """
 
-    def __init__(self, model: fastlstm.Sequential, capacity: int) -> None:
-        self.pool = fastlstm.StreamPool(model, capacity)
-        self.frames = 0
-        self._waiting: dict[int, tuple[np.ndarray, asyncio.Future[np.ndarray]]] = {}
-        self._running: asyncio.Task[None] | None = None
-        self._thread = ThreadPoolExecutor(1, "stream-pool")
+    def __init__(self, pool: StreamPool) -> None:
+        self.pool = pool
+        self.batch_sizes: Counter[int] = Counter()
+        self._waiting: list[tuple[int, np.ndarray, asyncio.Future[np.ndarray]]] = []
+        self._stepping: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Streams:
+        self._thread = ThreadPoolExecutor(1, "streams")  # here and not above: threads do not survive a fork
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await asyncio.to_thread(self._thread.shutdown)
+
+    async def open(self) -> int:
+        """Return the id of a new stream; RuntimeError if there are too many."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self.pool.open)
+
+    def close(self, id: int) -> None:
+        """End a stream."""
+        self._thread.submit(self.pool.close, id)
 
     async def step(self, id: int, frame: np.ndarray) -> np.ndarray:
-        """Return the output of a stream's next frame."""
-        result = asyncio.get_running_loop().create_future()
-        self._waiting[id] = frame, result
-        if self._running is None:
-            self._running = asyncio.create_task(self._run())
-        return await result
+        """Return a stream's output for its next frame; not to be called again before that is there."""
+        output: asyncio.Future[np.ndarray] = asyncio.get_running_loop().create_future()
+        self._waiting.append((id, frame, output))
+        if self._stepping is None:
+            self._stepping = asyncio.create_task(self._step_waiting())
+        return await output
 
-    async def _run(self) -> None:
+    async def _step_waiting(self) -> None:
         loop = asyncio.get_running_loop()
         while self._waiting:
-            batch, self._waiting = self._waiting, {}
-            frames = np.stack([frame for frame, _ in batch.values()])
+            # Who was cancelled may have closed its stream.
+            batch = [entry for entry in self._waiting if not entry[2].done()]
+            self._waiting = []
+            if not batch:
+                break
+            ids, frames, outputs = zip(*batch, strict=True)
+            self.batch_sizes[len(ids)] += 1
             try:
-                outputs = await loop.run_in_executor(self._thread, self.pool.step, list(batch), frames)
-            except Exception as error:  # of the pass: everyone in it has to know
-                for _, result in batch.values():
-                    if not result.done():
-                        result.set_exception(error)
-            else:
-                self.frames += len(batch)
-                for (_, result), output in zip(batch.values(), outputs, strict=True):
-                    if not result.done():
-                        result.set_result(output)
-        self._running = None
-
-    async def close(self, id: int) -> None:
-        """End a stream, after what runs: a frame that still waits is dropped."""
-        self._waiting.pop(id, None)
-        while self._running is not None:
-            await asyncio.wait([self._running])
-        self.pool.close(id)
+                y = await loop.run_in_executor(self._thread, self.pool.step, list(ids), np.stack(frames))
+            except Exception as error:
+                for output in outputs:
+                    if not output.done():
+                        output.set_exception(error)
+                continue
+            for output, y_k in zip(outputs, y, strict=True):
+                if not output.done():
+                    output.set_result(y_k)
+        self._stepping = None
 
 
-async def serve(websocket: WebSocket, shared: SharedPool, features: int) -> None:
-    """One client: a frame comes, an output goes, until either side has enough."""
-    await websocket.accept()
-    try:
-        id = shared.pool.open()
-    except RuntimeError:
-        await websocket.close(TRY_AGAIN_LATER, f"all {shared.pool.capacity} streams are taken")
-        return
-    try:
+def stream_route(inputs: Inputs, settings: Settings, streams: Streams) -> WebSocketRoute:
+    """Return the route that gives each connection a stream of its own."""
+
+    async def stream(websocket: WebSocket) -> None:
+        await websocket.accept()
+        try:
+            id = await streams.open()
+        except RuntimeError:
+            await websocket.close(TRY_AGAIN_LATER, f"all {settings.max_streams} streams are in use")
+            return
+        try:
+            await converse(websocket, id)
+        except WebSocketDisconnect:
+            pass
+        finally:
+            streams.close(id)
+
+    async def converse(websocket: WebSocket, id: int) -> None:
         while True:
             message = await websocket.receive()
             if message["type"] == "websocket.disconnect":
-                break
-            text = message.get("text")
+                return
+            data = message.get("bytes")
+            if data is None:
+                data = message["text"]
+            if len(data) > settings.max_body:
+                await websocket.close(TOO_BIG, f"frame: expected at most {settings.max_body} bytes")
+                return
             try:
-                frame = bodies.frame(message["bytes"] if text is None else text, features)
+                frame = read_frame(data, inputs)
             except HTTPException as error:
                 await websocket.close(INVALID, error.detail[:120])
-                break
-            output = await shared.step(id, frame)
-            if text is None:
-                await websocket.send_bytes(output.astype("<f4").tobytes())
-            else:
-                await websocket.send_text(bodies.as_json(output).decode())
-    except WebSocketDisconnect:
-        pass  # in the middle of an answer
-    finally:
-        await asyncio.shield(shared.close(id))
+                return
+            answer = write_frame(data, await streams.step(id, frame))
+            await (websocket.send_bytes(answer) if isinstance(answer, bytes) else websocket.send_text(answer))
+
+    return WebSocketRoute("/v1/stream", stream)
