@@ -99,6 +99,31 @@ class TestBits:
         assert [y.tobytes() for y in ys] == [alone(model, x).tobytes() for x in xs]
         assert batcher.metrics.answered == 200
 
+    def test_of_weights_that_change_meanwhile(self, eager_threads):
+        """A batch has the old weights or the new, no mixture."""
+        model, other = stack(), stack()
+        other.update({name: array * 2 for name, array in other.parameters.items()})
+        dicts = [model.state_dict(), other.state_dict()]
+        x = sequence(model, 12)
+        allowed = {alone(net, x).tobytes() for net in (model, other)}
+        stop = threading.Event()
+
+        def change():
+            while not stop.is_set():
+                for mapping in dicts:
+                    model.load_state_dict(mapping)
+
+        changer = threading.Thread(target=change)
+        changer.start()
+        try:
+            with Batcher(model, max_batch=3) as batcher:
+                for _ in range(100):
+                    ys = [batcher.submit(x) for _ in range(3)]
+                    assert {y.result(SOON).tobytes() for y in ys} <= allowed
+        finally:
+            stop.set()
+            changer.join()
+
     def test_the_callers_array_is_its_own_again(self, held):
         model, may_run = held
         x = sequence(model, 4)
