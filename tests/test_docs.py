@@ -52,3 +52,10 @@ def test_readme():
 def test_serving():
     names = python_block("docs/serving.md")
     assert [y.shape for y in (names["y"], *names["answers"])] == [(5,)] * 4
+
+
+def test_training(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = python_block("docs/training.md")
+    assert names["history"].epochs > 0
+    assert repr(fastlstm.load("model.safetensors")) == repr(names["model"])
