@@ -63,6 +63,17 @@ def test_one_sequence(make):
     assert tape.backward(np.ones(4)).input.shape == x.shape
 
 
+@pytest.mark.parametrize("batch_first", [False, True])
+@pytest.mark.parametrize("n", [1, 2, 5])
+@pytest.mark.parametrize("make", READOUTS)
+def test_same_bits_in_any_company(make, n, batch_first):
+    rng, lengths = np.random.default_rng(0), [200, 3, 0, 150, 77]
+    x = rng.standard_normal((5, 200, n)).astype("f")
+    y = make()(x if batch_first else x.swapaxes(0, 1).copy(), lengths=lengths, batch_first=batch_first)
+    for x_b, y_b, length in zip(x, y, lengths, strict=True):
+        assert make()(x_b[:length]).tobytes() == y_b.tobytes()
+
+
 def test_first_of_several_maxima_has_the_gradient():
     _, tape = MaxOverTime().forward(np.array([[1.0], [2.0], [2.0]]))
     assert tape.backward([1.0]).input.tolist() == [[0], [1], [0]]

@@ -15,6 +15,21 @@ def threads_supported() -> bool: ...
 def sigmoid(x: _Array, out: _Array) -> None: ...
 def tanh(x: _Array, out: _Array) -> None: ...
 
+def adam(
+    old: _Array,
+    gradient: _Array,
+    mean: _Array,
+    square: _Array,
+    out: _Array,
+    mean_share: float,
+    square_share: float,
+    square_scale: float,
+    rate: float,
+    eps: float,
+    weight_decay: float,
+    kept: float,
+) -> None: ...
+
 class RaggedBatch:
     T: int
     B: int

@@ -18,6 +18,7 @@ from ._kernels cimport (
     FL_MOST_MEETING,
     FL_OUTPUTS,
     FL_VECTORS,
+    fl_adam,
     fl_available,
     fl_barrier,
     fl_barrier_wait,
@@ -600,3 +601,29 @@ def sigmoid(x, out):
 def tanh(x, out):
     """Write the hyperbolic tangent of the vector `x` to `out`, as the gates compute it."""
     _apply(x, out, False)
+
+
+# Training ---------------------------------------------------------------------------------------------
+
+def adam(old, gradient, mean, square, out, double mean_share, double square_share, double square_scale,
+         double rate, double eps, double weight_decay, double kept):
+    """Take a step of Adam for vectors of one parameter's numbers: kernels.h tells what is what."""
+    cdef int itemsize = old.itemsize
+    cdef const fl_kernels* kernels = kernels_f32 if itemsize == 4 else kernels_f64
+    cdef Py_ssize_t n = old.shape[0]
+    cdef Matrix held_old = matrix(old, "old", 1, n, itemsize)
+    cdef Matrix held_gradient = matrix(gradient, "gradient", 1, n, itemsize)
+    cdef Matrix held_mean = matrix(mean, "mean", 1, n, itemsize, writable=True)
+    cdef Matrix held_square = matrix(square, "square", 1, n, itemsize, writable=True)
+    cdef Matrix held_out = matrix(out, "out", 1, n, itemsize, writable=True)
+    cdef fl_adam job
+    cdef unsigned long state
+    job.n = n
+    job.old, job.gradient, job.out = held_old.data, held_gradient.data, held_out.data
+    job.mean, job.square = held_mean.data, held_square.data
+    job.mean_share, job.square_share, job.square_scale = mean_share, square_share, square_scale
+    job.rate, job.eps, job.weight_decay, job.kept = rate, eps, weight_decay, kept
+    with nogil:
+        state = fl_flush_denormals()
+        kernels.adam(&job)
+        fl_restore(state)

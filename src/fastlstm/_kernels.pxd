@@ -66,6 +66,15 @@ cdef extern from "kernels/kernels.h" nogil:
         void* gates
         int relu
 
+    ctypedef struct fl_adam:
+        fl_index n
+        const void* old
+        const void* gradient
+        void* mean
+        void* square
+        void* out
+        double mean_share, square_share, square_scale, rate, eps, weight_decay, kept
+
     ctypedef struct fl_kernels:
         const char* isa
         int itemsize
@@ -79,6 +88,7 @@ cdef extern from "kernels/kernels.h" nogil:
         void (*rnn_step_backward)(const fl_rnn_step_backward*) noexcept nogil
         void (*accumulate)(fl_index B, fl_index n, const void* a, fl_index a_ld,
                            void* out, fl_index out_ld) noexcept nogil
+        void (*adam)(const fl_adam*) noexcept nogil
         void (*sigmoid)(fl_index n, const void* x, void* out) noexcept nogil
         void (*tanh)(fl_index n, const void* x, void* out) noexcept nogil
 

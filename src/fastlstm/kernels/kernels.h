@@ -96,6 +96,15 @@ typedef struct {
     int relu;
 } fl_rnn_step_backward;
 
+/* adam: a step of Adam for n numbers. slope = gradient + weight_decay·old; mean and square go on towards the
+ * slope and its square; out = kept·old - rate·mean / (√(square_scale·square) + eps). */
+typedef struct {
+    fl_index n;
+    const void *old, *gradient;
+    void *mean, *square, *out;
+    double mean_share, square_share, square_scale, rate, eps, weight_decay, kept;
+} fl_adam;
+
 /* One instruction set, one type. */
 typedef struct {
     const char *isa;
@@ -110,6 +119,7 @@ typedef struct {
     void (*rnn_step_backward)(const fl_rnn_step_backward *);
     /* out[b][j] += a[b][j]; a [B][n], out [B][n] */
     void (*accumulate)(fl_index B, fl_index n, const void *a, fl_index a_ld, void *out, fl_index out_ld);
+    void (*adam)(const fl_adam *);
     /* out[j] = f(x[j]), j in [0, n); out may be x */
     void (*sigmoid)(fl_index n, const void *x, void *out);
     void (*tanh)(fl_index n, const void *x, void *out);

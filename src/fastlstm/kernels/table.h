@@ -2,6 +2,7 @@
 #include "activations.h"
 #include "panel.h"
 
+#include "adam.h"
 #include "lstm.h"
 #include "rnn.h"
 
@@ -22,6 +23,7 @@ const fl_kernels TABLE(ISA, PER_TYPE(f32, f64)) = {
     .lstm_step_backward = lstm_step_backward,
     .rnn_step_backward = rnn_step_backward,
     .accumulate = accumulate,
+    .adam = adam,
     .sigmoid = sigmoid_array,
     .tanh = tanh_array,
 };

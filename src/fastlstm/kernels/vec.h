@@ -7,6 +7,7 @@
  *     vkeep(&a)                          keeps a in its register: not loaded again where it is used twice
  *     vload_n(p, n)  vstore_n(p, a, n)   its first n lanes, 1 <= n <= LANES; zeros elsewhere
  *     vadd vsub vmul vdiv                as IEEE 754 rounds them
+ *     vsqrt(a)                           likewise
  *     vfma(a, b, c)                      a·b + c, rounded once
  *     vmax(a, b)                         b where either is NaN, and where they are equal
  *     vnegabs(a)  vcopysign(a, sign)     -|a|; |a| with the sign of `sign`

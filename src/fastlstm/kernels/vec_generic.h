@@ -33,6 +33,7 @@ INLINE vec vadd(vec a, vec b) { EACH_LANE(A + B); }
 INLINE vec vsub(vec a, vec b) { EACH_LANE(A - B); }
 INLINE vec vmul(vec a, vec b) { EACH_LANE(A * B); }
 INLINE vec vdiv(vec a, vec b) { EACH_LANE(A / B); }
+INLINE vec vsqrt(vec a) { EACH_LANE(PER_TYPE(sqrtf, sqrt)(A)); }
 INLINE vec vfma(vec a, vec b, vec c) { EACH_LANE(PER_TYPE(fmaf, fma)(A, B, c.lane[j])); }
 INLINE vec vmax(vec a, vec b) { EACH_LANE(A > B ? A : B); }
 INLINE vec vnegabs(vec a) { EACH_LANE(-PER_TYPE(fabsf, fabs)(A)); }

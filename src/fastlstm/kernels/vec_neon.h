@@ -31,6 +31,7 @@ INLINE vec vadd(vec a, vec b) { return OP(vadd)(a, b); }
 INLINE vec vsub(vec a, vec b) { return OP(vsub)(a, b); }
 INLINE vec vmul(vec a, vec b) { return OP(vmul)(a, b); }
 INLINE vec vdiv(vec a, vec b) { return OP(vdiv)(a, b); }
+INLINE vec vsqrt(vec a) { return OP(vsqrt)(a); }
 INLINE vec vfma(vec a, vec b, vec c) { return OP(vfma)(c, a, b); }
 /* The processor's own maximum differs from the others' where an argument is NaN or both are zero. */
 INLINE vec vmax(vec a, vec b) { return OP(vbsl)(OP(vcgt)(a, b), a, b); }

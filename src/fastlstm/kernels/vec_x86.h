@@ -11,6 +11,7 @@ INLINE vec vadd(vec a, vec b) { return OP(add)(a, b); }
 INLINE vec vsub(vec a, vec b) { return OP(sub)(a, b); }
 INLINE vec vmul(vec a, vec b) { return OP(mul)(a, b); }
 INLINE vec vdiv(vec a, vec b) { return OP(div)(a, b); }
+INLINE vec vsqrt(vec a) { return OP(sqrt)(a); }
 INLINE vec vfma(vec a, vec b, vec c) { return OP(fmadd)(a, b, c); }
 INLINE vec vmax(vec a, vec b) { return OP(max)(a, b); }
 INLINE vec vnegabs(vec a) { return OP(or)(vset((real)-0.0), a); }

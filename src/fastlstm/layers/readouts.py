@@ -158,7 +158,7 @@ class MeanOverTime(Readout):
         def spread(dy: Array, dx: Array) -> None:
             np.copyto(dx, dy * weight, where=real)
 
-        return x.sum(axis=0, where=real) * weight, spread
+        return sums_over_time(x, real) * weight, spread
 
 
 class MaxOverTime(Readout):
@@ -189,3 +189,16 @@ def real_steps(x: Array, lengths: Lengths) -> NDArray[np.bool_]:
     """Return which steps of x (T, B, n) its sequences have, as (T, B, 1)."""
     real: NDArray[np.bool_] = np.arange(len(x))[:, None, None] < lengths[:, None]
     return real
+
+
+def sums_over_time(x: Array, real: NDArray[np.bool_]) -> Array:
+    """Return the sums (B, n) over each sequence's real steps, added one step after another."""
+    if x.shape[2] > 1:
+        sums: Array = x.sum(axis=0, where=real)
+        return sums
+    # Here one step's number may lie beside the next one's, and NumPy would add them by halves and quarters,
+    # differently in each company.
+    steps = np.zeros((len(x) + 1, *x.shape[1:]), x.dtype)
+    np.copyto(steps[1:], x, where=real)
+    total: Array = np.add.accumulate(steps)[-1]
+    return total

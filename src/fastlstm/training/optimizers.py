@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .._core import adam
 from .._arrays import Array, as_floats, as_integers, as_nonnegative, as_positive, as_share, check_shape
 from ..parameters import Parameterised
 
@@ -300,18 +301,25 @@ class Adam(Optimizer):
         self.eps = as_positive(eps, "eps")
         super().__init__(models, lr, weight_decay)
 
-    def _change(self, gradient: Array, scratch: Array, memory: Mapping[str, Array], steps: int) -> None:
+    def _decays(self) -> tuple[float, float]:
+        """Return what of the weights is added to their gradient, and what of them stays."""
+        return self.weight_decay, 1.0
+
+    def _moved(self, parameter: Array, gradient: Array, memory: Memory) -> Array:
+        memory.steps += 1
         beta_1, beta_2 = self.betas
-        mean, square = memory["mean"], memory["square"]
-        _decay_towards_square(square, gradient, beta_2, scratch)
-        gradient -= mean
-        gradient *= 1 - beta_1
-        mean += gradient
-        np.divide(square, 1 - beta_2**steps, out=scratch)
-        np.sqrt(scratch, out=scratch)
-        scratch += self.eps
-        np.divide(mean, scratch, out=gradient)
-        gradient *= self.lr / (1 - beta_1**steps)
+        moved = np.empty_like(parameter)
+        slope = np.ascontiguousarray(gradient, parameter.dtype)
+        adam(
+            *(array.reshape(-1) for array in (parameter, slope, *memory.arrays.values(), moved)),
+            1 - beta_1,
+            1 - beta_2,
+            1 / (1 - beta_2**memory.steps),
+            self.lr / (1 - beta_1**memory.steps),
+            self.eps,
+            *self._decays(),
+        )
+        return moved
 
 
 class AdamW(Adam):
@@ -355,18 +363,8 @@ class AdamW(Adam):
     ) -> None:
         super().__init__(models, lr, betas, eps, weight_decay)
 
-    def _move(
-        self,
-        old: Array,
-        new: Array,
-        gradient: Array,
-        scratch: Array,
-        memory: Mapping[str, Array],
-        steps: int,
-    ) -> None:
-        self._change(gradient, scratch, memory, steps)
-        np.multiply(old, 1 - self.lr * self.weight_decay, out=new)
-        new -= gradient
+    def _decays(self) -> tuple[float, float]:
+        return 0.0, 1 - self.lr * self.weight_decay
 
 
 class RMSprop(Optimizer):
