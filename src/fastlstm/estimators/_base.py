@@ -107,7 +107,7 @@ class LSTMEstimator(BaseEstimator):
         )
         if partial and hasattr(self, "history_"):
             history = joined(self.history_, history)
-        self.history_ = history
+        self.history_: History = history
         if history.stopped == "interrupted":
             warnings.warn("fit: interrupted; the model has what was learned until then", stacklevel=5)
 
