@@ -51,7 +51,11 @@ def _rows(X: Any) -> tuple[Any, Sequence[int] | None]:
         return _rows_of_frame(X)
     if isinstance(X, (list, tuple)) and len(X) and np.ndim(X[0]) == 2:
         return _rows_of_list([np.asarray(sequence) for sequence in X])
-    if getattr(X, "ndim", 0) == 3:
+    axes = getattr(X, "ndim", 2)
+    if axes > 3:
+        expected = "a table (N, T), an array (N, T, I), a list of arrays (T_k, I) or a DataFrame"
+        raise ValueError(f"X: expected {expected}, got shape {X.shape}")
+    if axes == 3:
         return _rows_of_list(list(np.asarray(X)))
     return X, None
 

@@ -53,7 +53,7 @@ def as_series(estimator: BaseEstimator, series: Any, *, reset: bool) -> tuple[Ar
         If it is no series, has numbers that are not finite or an index that does not tell how it goes on,
         or has not as many variables as noted.
     """
-    values = check_array(series, input_name="series", ensure_2d=False, dtype=np.float64)
+    values = check_array(series, input_name="series", ensure_2d=False, allow_nd=True, dtype=np.float64)
     if values.ndim not in (1, 2):
         raise ValueError(f"series: expected shape (T,) or (T, n), got {values.shape}")
     rows = values.reshape(len(values), -1)

@@ -27,7 +27,7 @@ class LSTMForecaster(LSTMEstimator):
     """An LSTM that reads the last steps of a series and tells the next ones, with intervals.
 
     It learns several quantiles of each of the next `horizon` steps at once, from every window of the
-    series, standardised by its mean and deviation.
+    series. What is read, and each step that is told, is standardised by mean and deviation in training.
 
     Parameters
     ----------
@@ -49,8 +49,8 @@ weight_decay, max_norm, validation_fraction, patience, warm_start, random_state,
     ----------
     model_ : Sequential
         From windows to quantiles, standardised.
-    scaler_ : sklearn.preprocessing.StandardScaler
-        From the series, or its seasonal differences, to what the model reads.
+    scaler_, target_scaler_ : sklearn.preprocessing.StandardScaler
+        Of what the model reads, (T, n), and of what it learns, (N, horizon·n).
     history_ : History
     n_features_in_ : int
         How many variables the series has.
@@ -224,7 +224,8 @@ weight_decay, max_norm, validation_fraction, patience, warm_start, random_state,
             if self.validation_fraction and not partial:
                 training, held_out = self._split(starts)
             if is_new:
-                self.scaler_ = StandardScaler().fit(self._differences(values[: training[-1] + self.horizon]))
+                self.scaler_ = StandardScaler().fit(self._differences(values[: training[-1]]))
+                self.target_scaler_ = StandardScaler().fit(self._targets(values, training))
             n = values.shape[1]
             self._prepare(n, self.horizon * n * len(self.quantiles), partial)
             validation = self._examples(values, held_out) if len(held_out) else None
@@ -254,9 +255,13 @@ weight_decay, max_norm, validation_fraction, patience, warm_start, random_state,
 
     def _examples(self, values: Array, starts: Places) -> tuple[Array, Array]:
         """Return windows, and what follows them, standardised."""
+        targets = self.target_scaler_.transform(self._targets(values, starts))
+        return self._windows(values, starts), targets.astype(np.float32)
+
+    def _targets(self, values: Array, starts: Places) -> Array:
+        """Return the steps to be told, as differences from the last season, (N, horizon·n)."""
         ahead = values[self._ahead(starts)] - self._base(values, starts)
-        targets = (ahead - self.scaler_.mean_) / self.scaler_.scale_
-        return self._windows(values, starts), targets.reshape(len(starts), -1).astype(np.float32)
+        return ahead.reshape(len(starts), -1)
 
     # Places in a series: a start is the first step that is to be told
 
@@ -310,9 +315,10 @@ weight_decay, max_norm, validation_fraction, patience, warm_start, random_state,
     def _forecast(self, values: Array, starts: Places) -> Array:
         """Return the quantiles of the steps to be told, (N, horizon, n, Q), in the series's unit."""
         outputs: Any = predict(self.model_, self._windows(values, starts))
-        shape = (len(starts), self.horizon, values.shape[1], len(self.quantiles))
-        ascending = np.sort(outputs.astype(np.float64).reshape(shape), axis=-1)
-        ahead = ascending * self.scaler_.scale_[:, None] + self.scaler_.mean_[:, None]
+        scaler, Q = self.target_scaler_, len(self.quantiles)
+        ascending = np.sort(np.asarray(outputs, np.float64).reshape(len(starts), -1, Q), axis=2)
+        differences = ascending * scaler.scale_[:, None] + scaler.mean_[:, None]
+        ahead = differences.reshape(len(starts), self.horizon, -1, Q)
         in_unit: Array = ahead + np.expand_dims(self._base(values, starts), -1)
         return in_unit
 
