@@ -10,8 +10,8 @@ copying
     Ten symbols out of eight, then blanks, then a signal: the network is to repeat the symbols. It needs each
     again after as many steps as the gap has, and ten.
 
-They are those of S. Hochreiter and J. Schmidhuber, "Long Short-Term Memory", Neural Computation 9(8), 1997, as
-M. Arjovsky, A. Shah and Y. Bengio posed them in "Unitary Evolution Recurrent Neural Networks", ICML 2016.
+They are those of S. Hochreiter and J. Schmidhuber, "Long Short-Term Memory", Neural Computation 9(8), 1997,
+as M. Arjovsky, A. Shah and Y. Bengio posed them in "Unitary Evolution Recurrent Neural Networks", ICML 2016.
 """
 
 from __future__ import annotations

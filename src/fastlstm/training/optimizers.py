@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .._core import adam
 from .._arrays import Array, as_floats, as_integers, as_nonnegative, as_positive, as_share, check_shape
+from .._core import adam
 from ..parameters import Parameterised
 
 NamedGradients = Mapping[str, Array]
@@ -311,7 +311,11 @@ class Adam(Optimizer):
         moved = np.empty_like(parameter)
         slope = np.ascontiguousarray(gradient, parameter.dtype)
         adam(
-            *(array.reshape(-1) for array in (parameter, slope, *memory.arrays.values(), moved)),
+            parameter.reshape(-1),
+            slope.reshape(-1),
+            memory.arrays["mean"].reshape(-1),
+            memory.arrays["square"].reshape(-1),
+            moved.reshape(-1),
             1 - beta_1,
             1 - beta_2,
             1 / (1 - beta_2**memory.steps),
