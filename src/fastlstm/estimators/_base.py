@@ -37,7 +37,7 @@ class LSTMEstimator(BaseEstimator):
     readout: str = "last"
     epochs: int = 50
     batch_size: int = 32
-    learning_rate: float = 1e-3
+    learning_rate: float = 3e-3
     weight_decay: float = 0.0
     max_norm: float | None = 1.0
     validation_fraction: float = 0.0

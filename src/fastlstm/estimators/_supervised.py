@@ -41,8 +41,12 @@ class Targets:
     strata: NDArray[Any] | None = None
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class SupervisedEstimator(LSTMEstimator):
     """Base of the estimators that learn a target for each sequence."""
+
+    bidirectional: bool = True
+    readout: str = "max"
 
     def _targets(self, y: ArrayLike, weight: Array | None, partial: bool) -> Targets:
         """Return y as targets; note what it is, or compare with what was noted."""

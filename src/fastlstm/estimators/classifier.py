@@ -29,16 +29,16 @@ class LSTMClassifier(ClassifierMixin, SupervisedEstimator):
     hidden_size : int, default 64
         Of each layer and direction.
     num_layers : int, default 1
-    bidirectional : bool, default False
+    bidirectional : bool, default True
         Whether sequences are read in both directions.
     dropout : float, default 0.0
         Between layers, and before the last.
-    readout : {"last", "mean", "max"}, default "last"
-        What the classes are told from: the last step's output, or the mean or maximum over all steps.
+    readout : {"last", "mean", "max"}, default "max"
+        What is told from: the last step's output, or the mean or maximum over all steps.
     epochs : int, default 50
         How often all sequences are gone through.
     batch_size : int, default 32
-    learning_rate : float, default 1e-3
+    learning_rate : float, default 3e-3
         AdamW's.
     weight_decay : float, default 0.0
         AdamW's.
@@ -76,7 +76,7 @@ class LSTMClassifier(ClassifierMixin, SupervisedEstimator):
     >>> rng = np.random.default_rng(0)
     >>> X = [rng.standard_normal((length, 2)) for length in rng.integers(5, 15, size=60)]
     >>> y = ["up" if sequence[:, 0].sum() > 0 else "down" for sequence in X]
-    >>> classifier = LSTMClassifier(hidden_size=16, learning_rate=0.01, random_state=0).fit(X, y)
+    >>> classifier = LSTMClassifier(hidden_size=16, random_state=0).fit(X, y)
     >>> classifier.score(X, y) > 0.9
     True
     >>> classifier.predict_proba(X[:3]).shape

@@ -43,7 +43,8 @@ class LSTMForecaster(LSTMEstimator):
         learns changes: for series that wander off.
     hidden_size, num_layers, bidirectional, dropout, readout, epochs, batch_size, learning_rate, \
 weight_decay, max_norm, validation_fraction, patience, warm_start, random_state, verbose
-        As `LSTMClassifier` takes them; what is kept apart for validation is the end of the series.
+        As `LSTMClassifier` takes them, but that `bidirectional` is False and `readout` "last" by default;
+        what is kept apart for validation is the end of the series.
 
     Attributes
     ----------

@@ -48,7 +48,7 @@ weight_decay, max_norm, validation_fraction, patience, warm_start, random_state,
     >>> rng = np.random.default_rng(0)
     >>> X = rng.standard_normal((60, 10, 2))
     >>> y = 100 + 20 * X[:, :, 0].mean(axis=1)
-    >>> regressor = LSTMRegressor(hidden_size=16, learning_rate=0.01, random_state=0).fit(X, y)
+    >>> regressor = LSTMRegressor(hidden_size=16, random_state=0).fit(X, y)
     >>> regressor.score(X, y) > 0.9
     True
     """
