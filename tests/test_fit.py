@@ -107,6 +107,15 @@ def test_learns_at_each_step(model):
     assert history["steps_per_second"][0] > 0
 
 
+def test_targets_without_axes_in_either_layout():
+    x, y = sequences(), np.arange(len(LENGTHS)) % 2
+    losses = [
+        fit(readout_model(batch_first=batch_first), (x, y), softmax_cross_entropy, epochs=1, rng=0)["loss"]
+        for batch_first in (False, True)
+    ]
+    assert losses[0] == losses[1]
+
+
 def test_learns_one_target_a_sequence():
     rng = np.random.default_rng(0)
     x = sequences(rng.integers(1, 9, 60).tolist())

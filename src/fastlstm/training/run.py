@@ -149,7 +149,7 @@ class Run:
     def _windows(self, batch: Batch, count: int) -> list[Batch]:
         """Return a batch's windows, as many on each rank: a share of short sequences ends with empty ones."""
         windows = list(batch.windows(self.bptt))
-        return windows + [windows[-1].empty()] * (count - len(windows))
+        return windows + [windows[-1].empty() for _ in range(count - len(windows))]
 
     def _step(self, batch: Batch) -> None:
         """Learn from a batch, or from a window of one."""
