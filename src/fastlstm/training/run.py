@@ -81,23 +81,29 @@ class Run:
         bar.start(self._history.epochs, self._history.steps)
         with bar, Interrupt() as interrupt:
             while self._history.epochs < last and not self._reason():
-                if self._source.fresh and self._history.epochs:
-                    self._samples = self._source.of_epoch(self._history.epochs)
-                whole = True
-                for batch in self._steps():
-                    self._step(batch)
-                    self._sum_up(bar)
-                    if self._agreed(interrupt.asked):
-                        self._keep()
-                        self._history.stopped = "interrupted"
-                        return self._finished()
-                    if self._reason():
-                        whole = False
-                        break
-                self._end_epoch(whole)
+                if not self._epoch(bar, interrupt):
+                    self._history.stopped = "interrupted"
+                    return self._finished()
                 bar.end_epoch(self._history)
         self._history.stopped = self._reason() or "finished"
         return self._finished()
+
+    def _epoch(self, bar: Bar, interrupt: Interrupt) -> bool:
+        """Go through an epoch, or through what is left of it; return False if it was interrupted."""
+        if self._source.fresh and self._history.epochs:
+            self._samples = self._source.of_epoch(self._history.epochs)
+        whole = True
+        for batch in self._steps():
+            self._step(batch)
+            self._sum_up(bar)
+            if self._agreed(interrupt.asked):
+                self._keep()
+                return False
+            if self._reason():
+                whole = False
+                break
+        self._end_epoch(whole)
+        return True
 
     def _begin(self) -> None:
         """Start afresh, the same on all ranks, or go on from a checkpoint."""
