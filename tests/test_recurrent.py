@@ -57,6 +57,17 @@ def test_without_the_inputs_gradient(isa, cell, sequential):
     assert states[0] == states[1]
 
 
+def test_unaligned_input():
+    """As a view into a file's or a network's bytes may be."""
+    model, x = fastlstm.LSTM(3, 5, rng=0), np.random.default_rng(0).standard_normal((4, 2, 3)).astype("f")
+    unaligned = np.zeros(x.nbytes + 1, np.uint8)[1:].view(np.float32).reshape(x.shape)
+    unaligned[...] = x
+    assert not unaligned.flags.aligned
+    assert model(unaligned)[0].tobytes() == model(x)[0].tobytes()
+    given, aligned = (model.forward(array)[2].backward(np.ones((4, 2, 5))) for array in (unaligned, x))
+    assert given.input.tobytes() == aligned.input.tobytes()
+
+
 class TestLayouts:
     problem = Problem(T=5, B=3, layers=2, bidirectional=True, ragged=True)
 
