@@ -350,12 +350,12 @@ def test_a_refused_backward_leaves_the_tape_as_it_was():
 
 def test_an_lstms_own_dropout():
     """It falls in training only, and its gradients are those of the masks that fell."""
-    lstm = fastlstm.LSTM(3, 4, num_layers=2, dropout=0.5, dtype="float64", rng=0)
-    model, x = fastlstm.Sequential(lstm), np.random.default_rng(0).standard_normal((5, 2, 3))
+    lstm = LSTM(3, 4, num_layers=2, dropout=0.5, dtype="float64", rng=0)
+    model, x = Sequential(lstm), np.random.default_rng(0).standard_normal((5, 2, 3))
     assert model(x).tobytes() == lstm(x)[0].tobytes()
     y, _, tape = model.forward(x)
     assert np.abs(y - model(x)).max() > 0.01
-    same = fastlstm.LSTM(3, 4, num_layers=2, dropout=0.5, dtype="float64", rng=0)
+    same = LSTM(3, 4, num_layers=2, dropout=0.5, dtype="float64", rng=0)
     y_same, _, tape_same = same.forward(x)
     assert y.tobytes() == y_same.tobytes()
     gradients = tape.backward(np.ones_like(y))
