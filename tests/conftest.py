@@ -1,5 +1,6 @@
 """Settings and fixtures that all tests share."""
 
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -27,3 +28,12 @@ def threads() -> Iterator[None]:
     before = fastlstm.get_num_threads()
     yield
     fastlstm.set_num_threads(before)
+
+
+@pytest.fixture
+def eager_threads() -> Iterator[None]:
+    """Threads take turns a thousand times as often as usual."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(5e-6)
+    yield
+    sys.setswitchinterval(before)

@@ -95,7 +95,9 @@ def test_all_options_and_resuming(tmp_path, capsys):
     common += ["--checkpoint", str(tmp_path / "run"), "--temperature", "0.5"]
     assert main([*common, "--steps", "10"]) == 0
     assert "10 steps" in capsys.readouterr().out
-    assert main([*common, "--steps", "20"]) == 0
+    picture = tmp_path / "curve.svg"
+    assert main([*common, "--steps", "20", "--picture", str(picture)]) == 0
+    assert "held out: 2-gram model" in picture.read_text(encoding="utf-8")
     assert "20 steps" in capsys.readouterr().out
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import fastlstm
+import fastlstm.serve
 import fastlstm.training
 
 MODULES = [
@@ -27,16 +28,34 @@ def test_examples(name):
 
 @pytest.mark.parametrize(
     ("module", "name"),
-    [(module, name) for module in (fastlstm, fastlstm.training) for name in module.__all__],
+    [(module, name) for module in (fastlstm, fastlstm.serve, fastlstm.training) for name in module.__all__],
 )
 def test_public_names_have_examples(module, name):
     assert ">>>" in inspect.getdoc(getattr(module, name))
 
 
-def test_readme():
-    readme = Path(__file__).parents[1] / "README.md"
-    (block,) = re.findall(r"```python\n(.*?)```", readme.read_text(encoding="utf-8"), re.DOTALL)
+def python_block(page):
+    """Return what the only Python block of a page defines."""
+    path = Path(__file__).parents[1] / page
+    (block,) = re.findall(r"```python\n(.*?)```", path.read_text(encoding="utf-8"), re.DOTALL)
     names = {}
-    exec(compile(block, str(readme), "exec"), names)
+    exec(compile(block, str(path), "exec"), names)
+    return names
+
+
+def test_readme():
+    names = python_block("README.md")
     assert names["y"].shape == (8, 100, 512)
     assert names["y_t"].shape == (256,)
+
+
+def test_serving():
+    names = python_block("docs/serving.md")
+    assert [y.shape for y in (names["y"], *names["answers"])] == [(5,)] * 4
+
+
+def test_training(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = python_block("docs/training.md")
+    assert names["history"].epochs > 0
+    assert repr(fastlstm.load("model.safetensors")) == repr(names["model"])

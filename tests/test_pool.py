@@ -183,6 +183,39 @@ def test_out_is_written_and_returned(pool):
     assert out.any()
 
 
+@pytest.mark.parametrize("name", MODELS)
+def test_weights_that_change_meanwhile(eager_threads, name):
+    """All streams of a call, and each step of a lone one, have the old weights or the new, no mixture."""
+    model, other = MODELS[name](), MODELS[name]()
+    other.update({name: array + 1 for name, array in other.parameters.items()})
+    dicts = [model.state_dict(), other.state_dict()]
+    x = frames(model, 4)
+    allowed = {net.stream(4).step(x).tobytes() for net in (model, other)}
+    assert len(allowed) == 2
+    seen, stop = set(), threading.Event()
+
+    def change():
+        while not stop.is_set():
+            for mapping in dicts:
+                model.load_state_dict(mapping)
+
+    pool, lone = fastlstm.StreamPool(model, 4), model.stream(4)
+    changer = threading.Thread(target=change)
+    changer.start()
+    try:
+        for _ in range(400):
+            ids = [pool.open() for _ in range(4)]
+            seen.add(pool.step(ids, x).tobytes())
+            for id in ids:
+                pool.close(id)
+            lone.reset()
+            seen.add(lone.step(x).tobytes())
+    finally:
+        stop.set()
+        changer.join()
+    assert seen <= allowed
+
+
 def test_many_threads():
     """Each has streams of its own in one pool."""
     model = fastlstm.LSTM(4, 6, rng=0)

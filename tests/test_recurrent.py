@@ -40,6 +40,23 @@ def test_projection_against_the_reference(problem, data):
     problem.check(problem.results(), problem.expected())
 
 
+@pytest.mark.parametrize("cell", [fastlstm.LSTM, fastlstm.RNN])
+@pytest.mark.parametrize("sequential", [False, True])
+def test_without_the_inputs_gradient(isa, cell, sequential):
+    """All others are the same."""
+    layer = cell(3, 5, num_layers=2, bidirectional=True, rng=0)
+    model, x = fastlstm.Sequential(layer) if sequential else layer, np.ones((4, 2, 3), np.float32)
+    with_input, without = (
+        model.forward(x, lengths=[4, 2])[2].backward(np.ones((4, 2, 10)), input_gradient=wanted)
+        for wanted in (True, False)
+    )
+    assert without.input is None
+    for name, gradient in with_input.parameters.items():
+        assert without.parameters[name].tobytes() == gradient.tobytes()
+    states = [np.asarray(gradients.state).tobytes() for gradients in (with_input, without)]
+    assert states[0] == states[1]
+
+
 class TestLayouts:
     problem = Problem(T=5, B=3, layers=2, bidirectional=True, ragged=True)
 

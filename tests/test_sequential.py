@@ -5,7 +5,6 @@ import os
 import pickle
 import re
 import signal
-import sys
 import threading
 
 import numpy as np
@@ -194,15 +193,6 @@ def test_copies(copied):
     model.update({"3.bias": np.ones(3)})
     assert not np.array_equal(twin(x), model(x))
     assert repr(twin) == repr(model)
-
-
-@pytest.fixture
-def eager_threads():
-    """Threads take turns a thousand times as often as usual."""
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(5e-6)
-    yield
-    sys.setswitchinterval(before)
 
 
 def test_readers_never_see_half_of_a_change(eager_threads):

@@ -99,6 +99,29 @@ class TestBits:
         assert [y.tobytes() for y in ys] == [alone(model, x).tobytes() for x in xs]
         assert batcher.metrics.answered == 200
 
+    def test_of_weights_that_change_meanwhile(self, monkeypatch):
+        """A batch ends with the weights it began with, the next one has the new."""
+        model, other = (
+            fastlstm.Sequential(
+                fastlstm.LSTM(3, 4, rng=seed), fastlstm.Tanh(), fastlstm.Linear(4, 2, rng=seed)
+            )
+            for seed in range(2)
+        )
+        x = sequence(model, 12)
+        old, new = model(x).tobytes(), other(x).tobytes()
+        between = model.layers[1]
+        evaluate = between._evaluate
+
+        def change_and_evaluate(rows, weights):
+            model.load_state_dict(other.state_dict())
+            return evaluate(rows, weights)
+
+        monkeypatch.setattr(between, "_evaluate", change_and_evaluate)
+        with Batcher(model, max_batch=3, max_delay=1000) as batcher:
+            for expected in (old, new):
+                ys = [batcher.submit(x) for _ in range(3)]
+                assert {y.result(SOON).tobytes() for y in ys} == {expected}
+
     def test_the_callers_array_is_its_own_again(self, held):
         model, may_run = held
         x = sequence(model, 4)

@@ -22,6 +22,7 @@ import numpy as np
 ONE_THREAD = {"FASTLSTM_NUM_THREADS": "1"}
 SERVICES: dict[str, tuple[str, dict[str, str]]] = {
     "fastlstm": ("app:app", ONE_THREAD),
+    "fastlstm, no delay": ("app:app", ONE_THREAD | {"FASTLSTM_SERVER_MAX_DELAY": "0"}),
     "fastlstm, each by itself": ("app:app", ONE_THREAD | {"FASTLSTM_SERVER_MAX_BATCH": "1"}),
     "ONNX Runtime, each by itself": ("onnx_app:app", {}),
 }

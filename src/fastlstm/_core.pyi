@@ -63,7 +63,7 @@ class Layer:
         dy: _Array | None,
         dh: _Array,
         dc: _Array | None,
-        dx: _Array,
+        dx: _Array | None,
         add_dx: bool,
         dweight_ih: _Array,
         dweight_hh: _Array,

@@ -362,7 +362,7 @@ cdef class Layer:
         dy : array (rows, P) or None
         dh, dc : arrays like h_0 and c_0
             In: the gradients of h_n and c_n. Out: those of h_0 and c_0.
-        dx : array (rows, I), written
+        dx : array (rows, I), written; None if nobody asks for the input's gradient
         add_dx : bool
             Add to `dx` instead.
         dweight_ih, dweight_hh, dbias, dweight_hr : arrays like the weights, added to
@@ -397,7 +397,8 @@ cdef class Layer:
         p.dh, p.dc = dh_held.data, data(dc_held)
         if dy_held is not None:
             p.dy, p.dy_ld = dy_held.data, dy_held.ld
-        p.dx, p.dx_ld, p.add_dx = dx_held.data, dx_held.ld, add_dx
+        if dx_held is not None:
+            p.dx, p.dx_ld, p.add_dx = dx_held.data, dx_held.ld, add_dx
         p.dw_ih, p.dw_hh, p.dbias, p.dw_hr = dw_ih.data, dw_hh.data, db.data, data(dw_hr)
         cdef unsigned char[::1] bytes_held = workspace
         if workspace is not None and bytes_held.shape[0] > ALIGNMENT:

@@ -121,7 +121,7 @@ cdef struct Pass:
     Py_ssize_t dy_ld
     char* dh                   # [B][P] in: of h_n; out: of h_0
     char* dc                   # [B][H] in: of c_n; out: of c_0
-    char* dx                   # [rows][I]
+    char* dx                   # [rows][I], or NULL
     Py_ssize_t dx_ld
     bint add_dx                # to what dx holds
     char* dw_ih                # gradients like the weights, added to

@@ -134,7 +134,7 @@ cdef int prepare_backward(Pass* p, char** memory) noexcept nogil:
     p.reserve_bytes = 0
     p.panel_hh_t = end
     end = pack(p.kernels, FL_OUTPUTS, p.P, p.G, p.w_hh, 1, p.P, end)
-    if not p.kernels.plain:
+    if p.dx != NULL and not p.kernels.plain:
         p.panel_ih_t = end
         end = pack(p.kernels, FL_OUTPUTS, p.I, p.G, p.w_ih, 1, p.I, end)
     if p.w_hr != NULL:

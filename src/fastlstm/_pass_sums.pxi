@@ -153,7 +153,8 @@ cdef void sums_slice(void* context, int k) noexcept nogil:
     add_weight_sums(p, share(sums, p.G, k), share(sums, p.G, k + 1), scratch)
     if p.w_hr != NULL:
         add_projection_sums(p, share(sums, p.P, k), share(sums, p.P, k + 1), scratch)
-    input_gradient(p, share(sums, rows, k), share(sums, rows, k + 1))
+    if p.dx != NULL:
+        input_gradient(p, share(sums, rows, k), share(sums, rows, k + 1))
     fl_restore(state)
 
 
@@ -200,5 +201,6 @@ cdef int add_sums_by_blas(const Pass* p) noexcept nogil:
     add_transposed_product(itemsize, rows, p.G, p.I, p.gates, p.G, p.x, p.x_ld, p.dw_ih)
     if p.w_hr != NULL:
         add_transposed_product(itemsize, rows, p.P, p.H, p.dh_rows, p.P, p.m_rows, p.H, p.dw_hr)
-    row_product(itemsize, rows, p.I, p.G, p.gates, p.G, p.w_ih, p.add_dx, p.dx, p.dx_ld)
+    if p.dx != NULL:
+        row_product(itemsize, rows, p.I, p.G, p.gates, p.G, p.w_ih, p.add_dx, p.dx, p.dx_ld)
     return 0

@@ -18,7 +18,7 @@ class Gradients(Generic[State]):
     Attributes
     ----------
     input : array or None
-        None where the input has no gradient, as indices have none.
+        None where the input has no gradient, as indices have none, or where nobody asked for it.
     state : array, tuple of arrays or None
         Of the initial state, shaped as the state; None for layers without one.
     parameters : mapping of str to array

@@ -243,7 +243,13 @@ class SequentialTape:
         self._sequences = sequences
         self._shape = shape
 
-    def backward(self, dy: ArrayLike | None = None, dstate: Sequence[Any] | None = None) -> Gradients[States]:
+    def backward(
+        self,
+        dy: ArrayLike | None = None,
+        dstate: Sequence[Any] | None = None,
+        *,
+        input_gradient: bool = True,
+    ) -> Gradients[States]:
         """Return the gradients for those of the forward pass's results.
 
         Parameters
@@ -253,12 +259,15 @@ class SequentialTape:
             sequence's end is ignored.
         dstate : sequence, optional
             For each recurrent layer the gradient of its final state, or None, which counts as zeros.
+        input_gradient : bool, default True
+            Whether that of the input is wanted, too; where it is not, a first layer that is recurrent
+            spares its calculation.
 
         Returns
         -------
         Gradients
-            `input` (None for indices), `state` (for each recurrent layer that of its initial state) and
-            `parameters`.
+            `input` (None for indices, or if it is not wanted), `state` (for each recurrent layer that of
+            its initial state) and `parameters`.
 
         Raises
         ------
@@ -276,15 +285,16 @@ class SequentialTape:
                 d_rows = self._sequences.zero_past_ends(d_rows)
         d_initial: list[Any] = []
         by_layer: list[Mapping[str, Array]] = []
-        for tape in reversed(self._tapes):
+        for place, tape in reversed(list(enumerate(self._tapes))):
             if isinstance(tape, Tape):
-                gradients: Gradients[Any] = tape.backward(d_rows, dstates.pop())
+                wanted = input_gradient or place > 0
+                gradients: Gradients[Any] = tape.backward(d_rows, dstates.pop(), input_gradient=wanted)
                 d_initial.insert(0, gradients.state)
             else:
                 gradients = tape.backward(d_rows)
             d_rows = gradients.input
             by_layer.insert(0, gradients.parameters)
-        return Gradients(d_rows, tuple(d_initial), full_names(by_layer))
+        return Gradients(d_rows if input_gradient else None, tuple(d_initial), full_names(by_layer))
 
 
 def full_names(by_layer: Iterable[Mapping[str, Array]]) -> dict[str, Array]:

@@ -103,7 +103,9 @@ class Tape(Generic[State]):
         """How many bytes the tape keeps, beside the input; 0 after `backward`."""
         return 0 if self._kept is None else self._kept.nbytes
 
-    def backward(self, dy: ArrayLike | None = None, dstate: State | None = None) -> Gradients[State]:
+    def backward(
+        self, dy: ArrayLike | None = None, dstate: State | None = None, *, input_gradient: bool = True
+    ) -> Gradients[State]:
         """Return the gradients for those of the forward pass's results.
 
         Parameters
@@ -113,12 +115,15 @@ class Tape(Generic[State]):
             sequence's end is ignored.
         dstate : as the state, optional
             Gradients of the final state; None, or None in the place of h_n or c_n, counts as zeros.
+        input_gradient : bool, default True
+            Whether that of the input is wanted, too: it takes a share of the time that nobody needs where
+            x are data.
 
         Returns
         -------
         Gradients
-            `input`, `state` (of the initial state) and `parameters`, each with the shape and dtype of
-            what it is the gradient of.
+            `input` (None if it is not wanted), `state` (of the initial state) and `parameters`, each with
+            the shape and dtype of what it is the gradient of.
 
         Raises
         ------
@@ -143,17 +148,19 @@ class Tape(Generic[State]):
         needed = max(packed.workspace_bytes(kept.arrangement.batch) for packed in kept.layers)
         workspace = kept.workspace.bytes(needed)
         for layer in reversed(range(model.num_layers)):
-            d_rows = self._backward_layer(layer, kept, d_rows, d_start, parameters, workspace)
+            wanted = input_gradient or layer > 0
+            d_rows = self._backward_layer(layer, kept, d_rows, d_start, parameters, workspace, wanted)
             mask = kept.masks[layer - 1] if layer else None
-            if mask is not None:
+            if mask is not None and d_rows is not None:
                 d_rows *= mask
-        assert d_rows is not None
         states = [
             model._like_caller(kept.arrangement.unsort(array), padding).astype(dtype, copy=False)
             for array, dtype in zip(d_start, self._state_dtypes, strict=True)
         ]
-        d_input = padding.empty(d_rows.shape[1], self._input_dtype)
-        padding.unpack(kept.arrangement, d_rows, d_input)
+        d_input = None
+        if d_rows is not None:
+            d_input = padding.empty(d_rows.shape[1], self._input_dtype)
+            padding.unpack(kept.arrangement, d_rows, d_input)
         model._workspaces.give(kept.workspace)
         return Gradients(
             d_input,
@@ -169,10 +176,11 @@ class Tape(Generic[State]):
         d_start: list[Array],
         parameters: dict[str, Array],
         workspace: NDArray[np.uint8],
-    ) -> Array:
+        input_gradient: bool,
+    ) -> Array | None:
         """Run both directions of a layer; return its input's gradient, turn d_start's into the initial's."""
         model, size, rows = self._model, self._model.output_size, kept.inputs[layer]
-        dx = kept.workspace.empty(rows.shape[0], rows.shape[1], model.dtype)
+        dx = kept.workspace.empty(rows.shape[0], rows.shape[1], model.dtype) if input_gradient else None
         for direction in range(model.directions):
             place, k = Place(layer, direction), layer * model.directions + direction
             weights = [name for name in model.parameters if name in map(place.name, SHORT_NAMES)]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,16 @@ from numpy.typing import NDArray
 from ..layers import Dropout, Embedding, Linear
 from ..recurrent import LSTM
 from ..sequential import Sequential
-from ..training import Adam, CosineSchedule, History, fit, softmax_cross_entropy, streams
+from ..training import (
+    Adam,
+    Callback,
+    CosineSchedule,
+    History,
+    Progress,
+    fit,
+    softmax_cross_entropy,
+    streams,
+)
 from .options import above_zero, positive, share, world
 
 Indices = NDArray[np.int64]
@@ -40,6 +49,7 @@ class Settings:
     temperature: float = 0.7
     text: Path | None = None
     checkpoint: Path | None = None
+    picture: Path | None = None
     mpi: bool = False
     seed: int = 0
 
@@ -56,6 +66,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--text", type=Path, metavar="FILE", help="UTF-8 text to learn (default: Python's manual)"
     )
     parser.add_argument("--checkpoint", type=Path, metavar="FILE", help="go on from FILE, and keep it")
+    parser.add_argument("--picture", type=Path, metavar="FILE", help="draw the learning curve")
     parser.add_argument("--mpi", action="store_true", help="train on all ranks that mpiexec started")
     parser.add_argument("--seed", type=int, help="for weights and writing (default: %(default)s)")
 
@@ -152,7 +163,28 @@ def write(
         logits = stream.step(character)
 
 
-def train(model: Sequential, text: Indices, settings: Settings, comm: Any = None) -> History:
+class LearningCurve(Callback):
+    """The bits per character of each step's batch."""
+
+    def __init__(self) -> None:
+        self.bits: list[float] = []
+
+    def on_step(self, progress: Progress) -> None:
+        """Note the loss."""
+        self.bits.append(progress.loss / math.log(2))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what was noted."""
+        return {"bits": np.array(self.bits)}
+
+    def load_state_dict(self, mapping: Mapping[str, Any]) -> None:
+        """Go on from there."""
+        self.bits = mapping["bits"].tolist()
+
+
+def train(
+    model: Sequential, text: Indices, settings: Settings, comm: Any = None, curve: Callback | None = None
+) -> History:
     """Train with a live bar; return what was recorded.
 
     The text is read as streams side by side, a window at a time; each goes on where the one before ended.
@@ -171,10 +203,27 @@ def train(model: Sequential, text: Indices, settings: Settings, comm: Any = None
         batch_size=STREAMS,
         shuffle=False,
         bptt=WINDOW,
+        callbacks=[] if curve is None else [curve],
         checkpoint=settings.checkpoint,
         progress="chars",
         comm=comm,
     )
+
+
+def draw(curve: list[float], held_out: Mapping[str, float], path: Path) -> None:
+    """Draw the bits per character of each step, and lines for those on the held-out text."""
+    from ..plot import history
+
+    ax = history({"while it learns": curve})
+    for k, (name, bits) in enumerate(held_out.items()):
+        ax.axhline(bits, color=f"C{k + 1}", linestyle="--", label=f"held out: {name}")
+    ax.set_xlabel("training steps")
+    ax.set_ylabel("bits per character")
+    ax.set_ylim(bottom=0)
+    ax.legend(frameon=False)
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    figure.savefig(path)
 
 
 def run(settings: Settings) -> None:
@@ -202,22 +251,25 @@ def run(settings: Settings) -> None:
         source = settings.text or "the Python reference manual"
         sizes = f"{cut:,} characters to learn from, {len(text) - cut:,} held out"
         print(f"{source}: {sizes}, {len(vocabulary)} different", flush=True)
-    history = train(model, learned, settings, comm)
+    curve = LearningCurve()
+    history = train(model, learned, settings, comm, curve)
     if not shown:
         return
     if history.stopped == "interrupted":
         print(f"stopped at step {history.steps}; going on with what was learned so far", file=sys.stderr)
 
-    print("\nheld-out text                        bits per character")
-    for name, bits in (
-        ("uniform over the characters", math.log2(len(vocabulary))),
-        ("2-gram model", bigram_bits(learned, held_out, len(vocabulary))),
-        (
-            f"LSTM, {model.num_parameters:,} numbers, {history.steps:,} steps",
-            bits_per_character(model, held_out),
+    table = {
+        "uniform over the characters": math.log2(len(vocabulary)),
+        "2-gram model": bigram_bits(learned, held_out, len(vocabulary)),
+        f"LSTM, {model.num_parameters:,} numbers, {history.steps:,} steps": bits_per_character(
+            model, held_out
         ),
-    ):
+    }
+    print("\nheld-out text                        bits per character")
+    for name, bits in table.items():
         print(f"{name:45}{bits:10.3f}")
+    if settings.picture is not None:
+        draw(curve.bits, table, settings.picture)
 
     prompt = "The "
     print(f"\nand it writes:\n\n{prompt}", end="", flush=True)

@@ -279,6 +279,9 @@ def draw(curves: dict[str, list[float]], measured: str, path: Path) -> None:
     from ..plot import history
 
     ax = history(curves)
+    for k, line in enumerate(ax.lines):  # an LSTM, and the RNN for the same gap
+        line.set(color=f"C{k // len(KINDS)}", linestyle=("-", "--")[k % len(KINDS)])
+    ax.legend(frameon=False)
     ax.set_xlabel("hundreds of training steps")
     ax.set_ylabel(measured)
     figure = ax.get_figure(root=True)

@@ -66,12 +66,12 @@ class Objective:
         if self._head is not None and self._fused is not None:
             x, final, tape = self._body.forward(batch.x, state, lengths=batch.lengths)
             value, head = self._fused(self._head, x, batch.target, **self._options(batch))
-            named = dict(tape.backward(head.input).parameters)
+            named = dict(tape.backward(head.input, input_gradient=False).parameters)
             named |= {f"{self._head_name}.{name}": array for name, array in head.parameters.items()}
             return value, named, final
         output, final, any_tape = self._forward(batch, state)
         value, doutput = self._loss(output, batch.target, **self._options(batch))
-        return value, any_tape.backward(doutput).parameters, final
+        return value, any_tape.backward(doutput, input_gradient=False).parameters, final
 
     def evaluate(self, batch: Batch, state: State) -> tuple[float, Array, State]:
         """Return the loss in evaluation, the output and the final state."""
