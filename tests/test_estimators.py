@@ -85,7 +85,9 @@ EXCLUDED = [
 def test_scikit_learns_checks(estimator, excluded):
     results = check_estimator(estimator, expected_failed_checks=excluded, on_skip=None, on_fail=None)
     bad = ("failed", "xfail")
-    failed = {result["check_name"]: repr(result["exception"]) for result in results if result["status"] in bad}
+    failed = {
+        result["check_name"]: repr(result["exception"]) for result in results if result["status"] in bad
+    }
     assert failed.keys() == excluded.keys(), failed
     skipped = {result["check_name"] for result in results if result["status"] == "skipped"}
     assert skipped <= {"check_array_api_input"}  # it asks for SCIPY_ARRAY_API in the environment
