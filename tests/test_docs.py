@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import fastlstm
+import fastlstm.estimators
 import fastlstm.serve
 import fastlstm.training
 
@@ -28,7 +29,11 @@ def test_examples(name):
 
 @pytest.mark.parametrize(
     ("module", "name"),
-    [(module, name) for module in (fastlstm, fastlstm.serve, fastlstm.training) for name in module.__all__],
+    [
+        (module, name)
+        for module in (fastlstm, fastlstm.estimators, fastlstm.serve, fastlstm.training)
+        for name in module.__all__
+    ],
 )
 def test_public_names_have_examples(module, name):
     assert ">>>" in inspect.getdoc(getattr(module, name))

@@ -2,6 +2,7 @@
 
 import pickle
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +21,7 @@ from sklearn.utils.estimator_checks import check_estimator
 
 import fastlstm
 from fastlstm.estimators import LSTMClassifier, LSTMForecaster, LSTMRegressor
+from fastlstm.training import AdamW
 
 SMALL = {"hidden_size": 8, "epochs": 15, "learning_rate": 0.02, "batch_size": 16, "random_state": 0}
 
@@ -82,14 +84,13 @@ EXCLUDED = [
 @pytest.mark.parametrize(("estimator", "excluded"), EXCLUDED, ids=lambda value: type(value).__name__)
 def test_scikit_learns_checks(estimator, excluded):
     results = check_estimator(estimator, expected_failed_checks=excluded, on_skip=None, on_fail=None)
-    failed = {result["check_name"]: repr(result["exception"]) for result in results if failed_(result)}
+    bad = ("failed", "xfail")
+    failed = {
+        result["check_name"]: repr(result["exception"]) for result in results if result["status"] in bad
+    }
     assert failed.keys() == excluded.keys(), failed
     skipped = {result["check_name"] for result in results if result["status"] == "skipped"}
     assert skipped <= {"check_array_api_input"}  # it asks for SCIPY_ARRAY_API in the environment
-
-
-def failed_(result):
-    return result["status"] in ("failed", "xfail")
 
 
 # What X may be
@@ -217,6 +218,21 @@ def test_warm_start_goes_on():
         fitted.set_params(hidden_size=4).fit(X, y)
 
 
+def test_ctrl_c_keeps_what_was_learned(monkeypatch):
+    step = AdamW.step
+
+    def interrupted(self, gradients):
+        step(self, gradients)
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(AdamW, "step", interrupted)
+    X, y = labelled()
+    with pytest.warns(UserWarning, match="interrupted"):
+        fitted = classifier().fit(X, y)
+    assert fitted.history_.stopped == "interrupted"
+    assert fitted.predict_proba(X).shape == (60, 2)
+
+
 # The classifier
 
 
@@ -276,8 +292,10 @@ def test_refused_partial_fit():
     X, y = labelled()
     with pytest.raises(ValueError, match="classes: expected all classes in the first call"):
         classifier().partial_fit(X, y)
+    fresh = classifier()
     with pytest.raises(ValueError, match="y: expected labels among"):
-        classifier().partial_fit(X, y, ["up"])
+        fresh.partial_fit(X, y, ["up"])
+    assert not hasattr(fresh, "classes_")
     with pytest.raises(ValueError, match=r"classes: expected .* as before"):
         classifier().partial_fit(X, y, ["up", "down"]).partial_fit(X, y, ["up", "off"])
     with pytest.raises(ValueError, match="class_weight: expected None or a dict"):
@@ -397,6 +415,15 @@ def test_intervals_cover_what_they_say():
             for lower, upper in [fitted.predict_interval(coverage, series[end - 4 : end])]
         ]
         assert np.mean(inside) == pytest.approx(coverage, abs=0.06)
+
+
+def test_other_quantiles():
+    fitted = forecaster(quantiles=(0.02, 0.4, 0.8), epochs=1).fit(wave())
+    lower, upper = fitted.predict_interval(0.6)
+    assert (lower < fitted.predict()).all()
+    assert (fitted.predict() < upper).all()
+    with pytest.raises(ValueError, match="coverage: expected what the quantiles"):
+        fitted.predict_interval(0.9)
 
 
 def test_validation_is_after_training():

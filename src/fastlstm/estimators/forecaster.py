@@ -183,7 +183,7 @@ weight_decay, max_norm, validation_fraction, patience, warm_start, random_state,
         if count > self.horizon:
             raise ValueError(f"horizon: expected at most the {self.horizon} steps learned, got {count}")
         outside = (1 - as_share(coverage, "coverage")) / 2
-        if outside < min(self.quantiles[0], 1 - self.quantiles[-1]) - 1e-9:
+        if outside < max(self.quantiles[0], 1 - self.quantiles[-1]) - 1e-9:
             raise ValueError(f"coverage: expected what the quantiles {self.quantiles} span, got {coverage}")
         ahead = self._forecast(values, np.array([len(values)]))[0, :count]
         lower, upper = self._at(ahead, outside), self._at(ahead, 1 - outside)
@@ -319,7 +319,7 @@ weight_decay, max_norm, validation_fraction, patience, warm_start, random_state,
         scaler, Q = self.target_scaler_, len(self.quantiles)
         ascending = np.sort(np.asarray(outputs, np.float64).reshape(len(starts), -1, Q), axis=2)
         differences = ascending * scaler.scale_[:, None] + scaler.mean_[:, None]
-        ahead = differences.reshape(len(starts), self.horizon, -1, Q)
+        ahead = differences.reshape(len(starts), self.horizon, values.shape[1], Q)
         in_unit: Array = ahead + np.expand_dims(self._base(values, starts), -1)
         return in_unit
 
