@@ -1,9 +1,13 @@
 """The demo and the command, run as a newcomer runs them."""
 
+import contextlib
+import os
+import pty
 import re
 import signal
 import subprocess
 import sys
+import termios
 import time
 
 import numpy as np
@@ -11,7 +15,14 @@ import pytest
 
 import fastlstm
 from fastlstm.cli import main
-from fastlstm.demos.language import CharacterModel, Vocabulary, bigram_bits, manual, windows
+from fastlstm.demos.language import (
+    Vocabulary,
+    bigram_bits,
+    bits_per_character,
+    character_model,
+    manual,
+    write,
+)
 
 FASTLSTM = [sys.executable, "-m", "fastlstm"]
 
@@ -40,22 +51,18 @@ def test_bigram_by_hand():
     assert bigram_bits(np.array([0, 1, 0, 1]), np.array([0, 1, 1]), 2) == pytest.approx(expected)
 
 
-def test_windows_read_side_by_side_and_on():
-    text = np.arange(21)
-    seen = windows(text, batch=2, steps=5)
-    inputs, targets, start = next(seen)
-    assert inputs.T.tolist() == [[0, 1, 2, 3, 4], [10, 11, 12, 13, 14]]
-    assert np.array_equal(targets, inputs + 1)
-    assert start
-    inputs, _, start = next(seen)
-    assert inputs[0].tolist() == [5, 15]
-    assert not start
-    assert next(seen)[2]
-
-
 def test_bits_do_not_depend_on_the_chunks():
-    model, text = CharacterModel(5, 8, rng=0), np.random.default_rng(0).integers(0, 5, 300)
-    assert model.bits_per_character(text, 7) == pytest.approx(model.bits_per_character(text), rel=1e-6)
+    model, text = character_model(5, 8, seed=0), np.random.default_rng(0).integers(0, 5, 300)
+    assert bits_per_character(model, text, 7) == pytest.approx(bits_per_character(model, text), rel=1e-6)
+
+
+def test_temperature():
+    """The colder, the more certain."""
+    model = character_model(9, 8, seed=0)
+    prompt, rng = np.array([3]), np.random.default_rng(0)
+    cold, hot = (list(write(model, prompt, 200, temperature, rng)) for temperature in (1e-3, 1e3))
+    assert len(set(cold[100:])) < 4
+    assert set(hot) == set(range(1, 9))
 
 
 def test_demo(capsys):
@@ -65,7 +72,31 @@ def test_demo(capsys):
     assert table["LSTM,"] < table["2-gram"] + 0.5 < table["uniform"]
     assert "120 steps" in shown.out
     assert len(shown.out.split("it writes:")[1].strip()) > 300
-    assert "chars/s" in shown.err
+    assert shown.err == ""
+
+
+def test_bar_on_a_terminal():
+    mine, terminal = pty.openpty()
+    termios.tcsetwinsize(terminal, (24, 150))
+    command = [*FASTLSTM, "demo", "language", "--steps", "40", "--hidden", "16"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=terminal) as demo:
+        os.close(terminal)
+        shown = b""
+        with contextlib.suppress(OSError):  # the other side was closed
+            while part := os.read(mine, 1 << 16):
+                shown += part
+        os.close(mine)
+    assert demo.returncode == 0
+    assert re.search(r"loss \d\.\d+, [\d,]+ chars/s", shown.decode())
+
+
+def test_all_options_and_resuming(tmp_path, capsys):
+    common = ["demo", "language", "--hidden", "16", "--layers", "2", "--dropout", "0.2"]
+    common += ["--checkpoint", str(tmp_path / "run"), "--temperature", "0.5"]
+    assert main([*common, "--steps", "10"]) == 0
+    assert "10 steps" in capsys.readouterr().out
+    assert main([*common, "--steps", "20"]) == 0
+    assert "20 steps" in capsys.readouterr().out
 
 
 def test_demo_of_a_file(tmp_path, capsys):
@@ -94,7 +125,17 @@ def test_demo_of_a_wrong_file(tmp_path, capsys, content, sentence):
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--steps", "0"], ["--hidden", "-3"], ["--steps", "many"], ["--wrong"]]
+    "arguments",
+    [
+        ["--steps", "0"],
+        ["--hidden", "-3"],
+        ["--steps", "many"],
+        ["--wrong"],
+        ["--dropout", "1"],
+        ["--temperature", "0"],
+        ["nothing"],
+        ["language", "memory"],
+    ],
 )
 def test_wrong_arguments(arguments, capsys):
     with pytest.raises(SystemExit) as stopped:
@@ -125,5 +166,13 @@ def test_other_commands(capsys):
     assert capsys.readouterr().out == f"fastlstm {fastlstm.__version__}\n"
     assert main(["info"]) == 0
     assert "instruction set: " in capsys.readouterr().out
+    for arguments in (["demo", "--help"], ["demo", "language", "-h"]):
+        with pytest.raises(SystemExit) as stopped:
+            main(arguments)
+        assert stopped.value.code == 0
+        assert re.search(r"--steps.*demos:\n +language .*memory", capsys.readouterr().out, re.DOTALL)
+    with pytest.raises(SystemExit):
+        main(["info", "--wrong"])
+    assert "unrecognized arguments: --wrong" in capsys.readouterr().err
     assert main([]) == 0
     assert "usage: fastlstm" in capsys.readouterr().out

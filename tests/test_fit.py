@@ -285,7 +285,7 @@ class StopAfter(Callback):
         self.steps = steps
 
     def on_step(self, progress):
-        if progress.step == self.steps:
+        if progress.history.steps == self.steps:
             signal.raise_signal(signal.SIGINT)
 
 
@@ -320,6 +320,41 @@ def test_a_callback_stops():
         callbacks=[lambda progress: progress.stop("enough")],
     )
     assert (history.stopped, history.epochs) == ("enough", 1)
+
+
+def test_most_steps(tmp_path):
+    """An epoch that is cut short is recorded; with more steps it is gone on with, as if never cut."""
+    x = sequences([3] * 20)
+    data, path = (x, step_targets(x)), tmp_path / "run"
+    options = {"epochs": 5, "batch_size": 4, "rng": 0, "validation": data}
+    unbroken, cut = steps_model(), steps_model()
+    history = fit(unbroken, data, mean_squared_error, max_steps=12, **options)
+    assert (history.steps, history.epochs, history.stopped) == (12, 3, "finished")
+    assert len(history["val_loss"]) == 3
+    fit(cut, data, mean_squared_error, max_steps=7, checkpoint=path, **options)
+    assert (
+        fit(cut, data, mean_squared_error, max_steps=12, checkpoint=path, **options)["loss"]
+        == history["loss"]
+    )
+    assert weights(cut) == weights(unbroken)
+    whole = fit(steps_model(), data, mean_squared_error, max_steps=10, **options)
+    assert (whole.steps, whole.epochs) == (10, 2)
+
+
+def test_fresh_data_each_epoch(tmp_path):
+    def data(epoch):
+        x = sequences([4, 2, 3], seed=epoch)
+        return x, step_targets(x, seed=epoch)
+
+    seen = []
+    unbroken = steps_model()
+    fit(unbroken, data, mean_squared_error, epochs=3, rng=0)
+    broken = steps_model()
+    for epochs in (1, 2, 3):
+        fit(broken, data, mean_squared_error, epochs=epochs, rng=0, checkpoint=tmp_path / "run")
+        seen.append(weights(broken))
+    assert weights(broken) == weights(unbroken)
+    assert seen[0] != seen[1]
 
 
 def test_ctrl_c_ends_after_the_step():

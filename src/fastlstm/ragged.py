@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -165,3 +166,22 @@ class Sequences:
         array = array.copy()
         array[past] = 0
         return array
+
+
+def side_by_side(arrays: Sequence[NDArray[Any]], batch_first: bool) -> NDArray[Any]:
+    """Return arrays (T_k, ...) as one, (T, B, ...) or (B, T, ...), with zeros past their ends."""
+    T, B = max(map(len, arrays), default=0), len(arrays)
+    rest = arrays[0].shape[1:] if arrays else ()
+    dtype = np.result_type(*arrays) if arrays else np.dtype(np.int64)
+    padded = np.zeros((B, T, *rest) if batch_first else (T, B, *rest), dtype)
+    by_sequence = padded if batch_first else padded.swapaxes(0, 1)
+    for row, array in zip(by_sequence, arrays, strict=True):
+        row[: len(array)] = array
+    return padded
+
+
+def apart(padded: Array, lengths: NDArray[np.int64] | None, batch_first: bool) -> list[Array]:
+    """Undo `side_by_side`: copies of each sequence's own steps."""
+    by_sequence = padded if batch_first else padded.swapaxes(0, 1)
+    ends = [by_sequence.shape[1]] * len(by_sequence) if lengths is None else lengths
+    return [sequence[:end].copy() for sequence, end in zip(by_sequence, ends, strict=True)]

@@ -5,25 +5,59 @@ The text is the Python reference manual that every Python installation carries.
 
 from __future__ import annotations
 
+import argparse
 import math
 import sys
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
-from .._arrays import Array
-from ..layers import Embedding, Linear
-from ..recurrent import LSTM, Rng
-from ..training import Adam, clip_gradient_norm, softmax_cross_entropy
+from ..layers import Dropout, Embedding, Linear
+from ..recurrent import LSTM
+from ..sequential import Sequential
+from ..training import Adam, CosineSchedule, History, fit, softmax_cross_entropy, streams
+from .options import above_zero, positive, share, world
 
 Indices = NDArray[np.int64]
 LEAST_CHARACTERS = 5000
+STREAMS, WINDOW = 32, 64
+"""How many streams the text is cut into, and how many steps gradients go back."""
+
+
+@dataclass
+class Settings:
+    """What the command line sets."""
+
+    steps: int = 700
+    hidden: int = 256
+    layers: int = 1
+    dropout: float = 0.0
+    lr: float = 4e-3
+    temperature: float = 0.7
+    text: Path | None = None
+    checkpoint: Path | None = None
+    mpi: bool = False
+    seed: int = 0
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what the command takes."""
+    parser.add_argument("--steps", type=positive, help="training steps (default: %(default)s)")
+    parser.add_argument("--hidden", type=positive, help="units of each LSTM layer (default: %(default)s)")
+    parser.add_argument("--layers", type=positive, help="LSTM layers (default: %(default)s)")
+    parser.add_argument("--dropout", type=share, help="share of dropout (default: %(default)s)")
+    parser.add_argument("--lr", type=above_zero, help="highest learning rate (default: %(default)s)")
+    parser.add_argument("--temperature", type=above_zero, help="of what it writes (default: %(default)s)")
+    parser.add_argument(
+        "--text", type=Path, metavar="FILE", help="UTF-8 text to learn (default: Python's manual)"
+    )
+    parser.add_argument("--checkpoint", type=Path, metavar="FILE", help="go on from FILE, and keep it")
+    parser.add_argument("--mpi", action="store_true", help="train on all ranks that mpiexec started")
+    parser.add_argument("--seed", type=int, help="for weights and writing (default: %(default)s)")
 
 
 def manual() -> str:
@@ -62,57 +96,28 @@ class Vocabulary:
         return "".join(self._characters[k] for k in indices)
 
 
-class CharacterModel:
-    """Embedding, LSTM, linear: the distribution of the next character after each."""
+def character_model(
+    characters: int, hidden: int, layers: int = 1, dropout: float = 0.0, seed: int | None = None
+) -> Sequential:
+    """Return embedding, LSTM, linear: the distribution of the next character after each."""
+    rng = np.random.default_rng(seed)
+    return Sequential(
+        Embedding(characters, 64, rng=rng),
+        LSTM(64, hidden, num_layers=layers, dropout=dropout if layers > 1 else 0.0, rng=rng),
+        *([Dropout(dropout, rng=rng)] if dropout else []),
+        Linear(hidden, characters, rng=rng),
+    )
 
-    def __init__(self, characters: int, hidden_size: int, embedding_size: int = 64, rng: Rng = None) -> None:
-        rng = np.random.default_rng(rng)
-        self.embedding = Embedding(characters, embedding_size, rng=rng)
-        self.lstm = LSTM(embedding_size, hidden_size, rng=rng)
-        self.linear = Linear(hidden_size, characters, rng=rng)
 
-    @property
-    def layers(self) -> tuple[Embedding, LSTM, Linear]:
-        """Everything that has parameters."""
-        return self.embedding, self.lstm, self.linear
-
-    def loss_and_gradients(
-        self, inputs: Indices, targets: Indices, state: Any
-    ) -> tuple[float, Any, list[Mapping[str, Array]]]:
-        """Return the loss in nats a character over (T, B) characters, the state, and gradients by layer."""
-        x, embedding_tape = self.embedding.forward(inputs)
-        h, state, lstm_tape = self.lstm.forward(x, state)
-        logits, linear_tape = self.linear.forward(h)
-        loss, dlogits = softmax_cross_entropy(logits, targets)
-        linear = linear_tape.backward(dlogits)
-        lstm = lstm_tape.backward(linear.input)
-        embedding = embedding_tape.backward(lstm.input)
-        return loss, state, [embedding.parameters, lstm.parameters, linear.parameters]
-
-    def bits_per_character(self, text: Indices, chunk: int = 10_000) -> float:
-        """Return the mean of -log2 p(next character), reading the text once from its beginning."""
-        nats, state = 0.0, None
-        for first in range(0, len(text) - 1, chunk):
-            inputs = text[first : first + chunk][: len(text) - 1 - first]
-            h, state = self.lstm(self.embedding(inputs), state)
-            loss, _ = softmax_cross_entropy(self.linear(h), text[first + 1 : first + 1 + len(inputs)])
-            nats += loss * len(inputs)
-        return nats / (len(text) - 1) / math.log(2)
-
-    def write(
-        self, prompt: Indices, count: int, temperature: float, rng: np.random.Generator
-    ) -> Iterator[int]:
-        """Read the prompt, then draw `count` characters, each from the distribution after the last."""
-        stream = self.lstm.stream()
-        for character in prompt:
-            h = stream.step(self.embedding(character))
-        for _ in range(count):
-            scores = self.linear(h).astype(np.float64) / temperature
-            scores[0] = -np.inf  # the unknown character is nothing to write
-            p = np.exp(scores - scores.max())
-            character = rng.choice(len(p), p=p / p.sum())
-            yield int(character)
-            h = stream.step(self.embedding(character))
+def bits_per_character(model: Sequential, text: Indices, chunk: int = 10_000) -> float:
+    """Return the mean of -log2 p(next character), reading the text once from its beginning."""
+    nats, state = 0.0, None
+    for first in range(0, len(text) - 1, chunk):
+        inputs = text[first : first + chunk][: len(text) - 1 - first]
+        logits, state = model.run(inputs, state)
+        loss, _ = softmax_cross_entropy(logits, text[first + 1 : first + 1 + len(inputs)])
+        nats += loss * len(inputs)
+    return nats / (len(text) - 1) / math.log(2)
 
 
 def bigram_bits(train: Indices, held_out: Indices, characters: int) -> float:
@@ -131,68 +136,45 @@ def bigram_bits(train: Indices, held_out: Indices, characters: int) -> float:
     return float(-np.log2(p[held_out[:-1], held_out[1:]]).mean())
 
 
-def windows(text: Indices, batch: int, steps: int) -> Iterator[tuple[Indices, Indices, bool]]:
-    """Yield (inputs, targets, start) without end, both (steps, batch).
+def write(
+    model: Sequential, prompt: Indices, count: int, temperature: float, rng: np.random.Generator
+) -> Iterator[int]:
+    """Read the prompt, then draw `count` characters, each from the distribution after the last."""
+    stream = model.stream()
+    for character in prompt:
+        logits = stream.step(character)
+    for _ in range(count):
+        scores = logits.astype(np.float64) / temperature
+        scores[0] = -np.inf  # the unknown character is nothing to write
+        p = np.exp(scores - scores.max())
+        character = rng.choice(len(p), p=p / p.sum())
+        yield int(character)
+        logits = stream.step(character)
 
-    The text is cut into `batch` streams, read side by side; a window goes on where the one before
-    ended, except where `start` is true.
+
+def train(model: Sequential, text: Indices, settings: Settings, comm: Any = None) -> History:
+    """Train with a live bar; return what was recorded.
+
+    The text is read as streams side by side, a window at a time; each goes on where the one before ended.
     """
-    length = (len(text) - 1) // batch
-    steps = min(steps, length)
-    inputs = text[: batch * length].reshape(batch, length).T
-    targets = text[1 : batch * length + 1].reshape(batch, length).T
-    while True:
-        for first in range(0, length - steps + 1, steps):
-            yield inputs[first : first + steps], targets[first : first + steps], first == 0
-
-
-@dataclass
-class Settings:
-    """What the command line sets."""
-
-    steps: int
-    hidden_size: int
-    text: Path | None = None
-    seed: int = 0
-    batch: int = 32
-    window: int = 64
-    lr: float = 4e-3
-
-
-def train(model: CharacterModel, text: Indices, settings: Settings) -> int:
-    """Train with a live bar; return the steps done. Ctrl-C ends it with what was learned so far.
-
-    Raises
-    ------
-    FloatingPointError
-        If the loss is no longer a number.
-    """
-    adam = Adam(model.layers)
-    state, smooth, done = None, 0.0, 0
-    started = time.perf_counter()
-    bar = tqdm(total=settings.steps, unit="step", dynamic_ncols=True, mininterval=0.2)
-    try:
-        for inputs, targets, start in windows(text, settings.batch, settings.window):
-            loss, state, gradients = model.loss_and_gradients(inputs, targets, None if start else state)
-            if not np.isfinite(loss):
-                raise FloatingPointError(f"the loss is {loss} at step {done}: try a lower learning rate")
-            clip_gradient_norm(gradients, 1.0)
-            # A cosine from the full rate to a twentieth of it.
-            adam.lr = settings.lr * (0.525 + 0.475 * np.cos(np.pi * done / settings.steps))
-            adam.step(gradients)
-            done += 1
-            bits = loss / math.log(2)
-            smooth = bits if done == 1 else 0.98 * smooth + 0.02 * bits
-            rate = done * inputs.size / (time.perf_counter() - started)
-            bar.set_postfix_str(f"{smooth:.3f} bits/char, {rate:,.0f} chars/s", refresh=False)
-            bar.update()
-            if done == settings.steps:
-                break
-    except KeyboardInterrupt:
-        bar.write(f"stopped at step {done}; going on with what was learned so far", file=sys.stderr)
-    finally:
-        bar.close()
-    return done
+    data = streams(text[:-1], STREAMS), streams(text[1:], STREAMS)
+    windows = -(-data[0].shape[1] // WINDOW)
+    adam = Adam([model], lr=settings.lr)
+    return fit(
+        model,
+        data,
+        softmax_cross_entropy,
+        optimizer=adam,
+        schedule=CosineSchedule(adam, settings.steps, final_lr=settings.lr / 20),
+        epochs=-(-settings.steps // windows),
+        max_steps=settings.steps,
+        batch_size=STREAMS,
+        shuffle=False,
+        bptt=WINDOW,
+        checkpoint=settings.checkpoint,
+        progress="chars",
+        comm=comm,
+    )
 
 
 def run(settings: Settings) -> None:
@@ -205,30 +187,41 @@ def run(settings: Settings) -> None:
     OSError, UnicodeDecodeError
         If the file of text can't be read.
     """
+    comm = world() if settings.mpi else None
     text = manual() if settings.text is None else settings.text.read_text(encoding="utf-8")
     if len(text) < LEAST_CHARACTERS:
         raise ValueError(f"text: expected at least {LEAST_CHARACTERS} characters, got {len(text)}")
     cut = len(text) * 9 // 10
     vocabulary = Vocabulary(text[:cut])
     learned, held_out = vocabulary.encode(text[:cut]), vocabulary.encode(text[cut:])
-    source = settings.text or "the Python reference manual"
-    sizes = f"{cut:,} characters to learn from, {len(text) - cut:,} held out"
-    print(f"{source}: {sizes}, {len(vocabulary)} different")
-    model = CharacterModel(len(vocabulary), settings.hidden_size, rng=settings.seed)
-    parameters = sum(layer.num_parameters for layer in model.layers)
-    done = train(model, learned, settings)
+    model = character_model(
+        len(vocabulary), settings.hidden, settings.layers, settings.dropout, settings.seed
+    )
+    shown = comm is None or comm.Get_rank() == 0
+    if shown:
+        source = settings.text or "the Python reference manual"
+        sizes = f"{cut:,} characters to learn from, {len(text) - cut:,} held out"
+        print(f"{source}: {sizes}, {len(vocabulary)} different", flush=True)
+    history = train(model, learned, settings, comm)
+    if not shown:
+        return
+    if history.stopped == "interrupted":
+        print(f"stopped at step {history.steps}; going on with what was learned so far", file=sys.stderr)
 
     print("\nheld-out text                        bits per character")
     for name, bits in (
         ("uniform over the characters", math.log2(len(vocabulary))),
         ("2-gram model", bigram_bits(learned, held_out, len(vocabulary))),
-        (f"LSTM, {parameters:,} numbers, {done:,} steps", model.bits_per_character(held_out)),
+        (
+            f"LSTM, {model.num_parameters:,} numbers, {history.steps:,} steps",
+            bits_per_character(model, held_out),
+        ),
     ):
         print(f"{name:45}{bits:10.3f}")
 
     prompt = "The "
     print(f"\nand it writes:\n\n{prompt}", end="", flush=True)
     rng = np.random.default_rng(settings.seed)
-    for character in model.write(vocabulary.encode(prompt), 400, 0.7, rng):
+    for character in write(model, vocabulary.encode(prompt), 400, settings.temperature, rng):
         print(vocabulary.decode(np.array([character])), end="", flush=True)
     print()

@@ -21,10 +21,7 @@ class Progress:
     model : LSTM, RNN or Sequential
     optimizer : Optimizer
     history : History
-    epoch : int
-        How many epochs were finished.
-    step : int
-        How many steps were taken, in all epochs.
+        Of all epochs and steps until here.
     loss : float
         Of the last step's batch.
     norm : float
@@ -46,14 +43,12 @@ class Progress:
         self.model = model
         self.optimizer = optimizer
         self.history = history
-        self.epoch = 0
-        self.step = 0
         self.loss = float("nan")
         self.norm = float("nan")
         self.reason: str | None = None
 
     def stop(self, reason: str) -> None:
-        """End the training after this call; `History.stopped` will be the reason."""
+        """End the training after this step; `History.stopped` will be the reason."""
         self.reason = str(reason)
 
 

@@ -16,19 +16,20 @@ from .history import History
 from .objective import Loss, Model, Objective
 from .optimizers import Adam, Optimizer
 from .ranks import Ranks
-from .run import Metric, Run
+from .run import Metric, Run, Source
 from .samples import Samples
 from .schedules import Schedule
 
 
 def fit(
     model: Model,
-    data: Sequence[Any],
+    data: Sequence[Any] | Callable[[int], Sequence[Any]],
     loss: Loss,
     *,
     optimizer: Optimizer | Callable[[list[Model]], Optimizer] | None = None,
     schedule: Schedule | Callable[[Optimizer, int], Schedule] | None = None,
     epochs: int = 10,
+    max_steps: int | None = None,
     batch_size: int = 32,
     shuffle: bool = True,
     validation: Sequence[Any] | None = None,
@@ -39,7 +40,7 @@ def fit(
     callbacks: Iterable[Callback | Callable[[Progress], object]] = (),
     checkpoint: str | os.PathLike[str] | None = None,
     checkpoint_every: float = 300.0,
-    progress: bool | None = None,
+    progress: bool | str | None = None,
     rng: Rng = None,
     comm: Any = None,
 ) -> History:
@@ -49,7 +50,7 @@ def fit(
     ----------
     model : LSTM, RNN or Sequential
         Trained in place.
-    data : (x, y) or (x, y, sample_weight)
+    data : (x, y), (x, y, sample_weight) or function
         N sequences and their targets; what counts each is (N,) numbers of at least 0.
 
         x is an array (N, T, I) or a list of N arrays (T_k, I), whatever the model's `batch_first`; for a
@@ -57,6 +58,9 @@ def fit(
 
         y has one target for each sequence, (N, ...), if the model has a readout; else one for each step:
         (N, T, ...) or a list of (T_k, ...). With `ctc_loss` it is a list of label sequences.
+
+        Or a function that is called with each epoch's number, from 0, and returns such a tuple: where data
+        are made, or changed at random, as they are needed.
     loss : function
         One of `fastlstm.training`, with options through `functools.partial`; or a function like these.
     optimizer : Optimizer or function, optional
@@ -67,6 +71,8 @@ def fit(
         `CosineSchedule`.
     epochs : int, default 10
         How often all sequences are gone through.
+    max_steps : int, optional
+        How many steps of the optimiser there are at most.
     batch_size : int, default 32
         How many sequences make a step; on several ranks, on each.
     shuffle : bool, default True
@@ -92,8 +98,9 @@ def fit(
         it had not been interrupted.
     checkpoint_every : float, default 300.0
         Seconds.
-    progress : bool, optional
-        Whether to show a bar; None shows it on a terminal.
+    progress : bool or str, optional
+        Whether to show a bar; None shows it on a terminal. A string is what it calls the steps of
+        sequences, such as "frames".
     rng : numpy.random.Generator, seed or None
         Makes the batches.
     comm : mpi4py.MPI.Comm, optional
@@ -131,9 +138,9 @@ def fit(
     ranks = Ranks(comm)
     with ranks.together():
         objective = Objective(model, loss)
-        samples = Samples(data, model, objective.labels)
+        source = _source(data, objective)
         held_out = None if validation is None else Samples(validation, model, objective.labels, "validation")
-        run = Run(objective, samples, held_out, ranks)
+        run = Run(objective, source, held_out, ranks)
         run.metrics = _metrics(metrics, validation)
         run.batch_size = as_size(batch_size, "batch_size")
         run.bptt = _bptt(bptt, model, objective)
@@ -143,6 +150,7 @@ def fit(
         run.rng = np.random.default_rng(rng) if shuffle else None
         last = as_size(epochs, "epochs")
         run.optimizer = _optimizer(optimizer, model)
+        run.max_steps = None if max_steps is None else as_size(max_steps, "max_steps")
         run.schedule = _schedule(schedule, run, last)
         run.checkpoint = None if checkpoint is None else Path(checkpoint)
         run.checkpoint_every = as_nonnegative(checkpoint_every, "checkpoint_every")
@@ -182,6 +190,18 @@ def streams(x: Any, count: int) -> Any:
     return array[: count * length].reshape(count, length, *array.shape[1:])
 
 
+def _source(data: Any, objective: Objective) -> Source:
+    """Return what makes each epoch's samples."""
+
+    def made(epoch: int) -> Samples:
+        return Samples(data(epoch), objective.model, objective.labels)
+
+    if callable(data):
+        return Source(made, made(0), fresh=True)
+    samples = Samples(data, objective.model, objective.labels)
+    return Source(lambda epoch: samples, samples, fresh=False)
+
+
 def _optimizer(given: Any, model: Model) -> Optimizer:
     made = Adam([model]) if given is None else given
     if not isinstance(made, Optimizer) and callable(made):
@@ -197,7 +217,7 @@ def _optimizer(given: Any, model: Model) -> Optimizer:
 def _schedule(given: Any, run: Run, epochs: int) -> Schedule | None:
     made = given
     if made is not None and not isinstance(made, Schedule) and callable(made):
-        made = made(run.optimizer, epochs * run.steps_in_epoch)
+        made = made(run.optimizer, run.steps_until(epochs))
     if made is not None and not isinstance(made, Schedule):
         expected = "a Schedule, or what makes one of an optimiser and a number of steps"
         raise TypeError(f"schedule: expected {expected}, got {given!r}")

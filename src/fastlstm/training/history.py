@@ -22,6 +22,10 @@ class History(Mapping[str, list[float]]):
     ----------
     stopped : str
         Why training ended: "finished", "patience", "interrupted", or what a callback said.
+    epochs : int
+        How many were finished.
+    steps : int
+        How many steps were taken, those of an epoch that was not finished included.
     best_epoch : int or None
         With `patience`, the epoch whose weights the model has, counted from 1.
 
@@ -36,6 +40,7 @@ class History(Mapping[str, list[float]]):
     def __init__(self, records: Mapping[str, list[float]] | None = None) -> None:
         self._records = {name: list(numbers) for name, numbers in (records or {}).items()}
         self.stopped = "finished"
+        self.steps = 0
         self.best_epoch: int | None = None
 
     def __getitem__(self, name: str) -> list[float]:

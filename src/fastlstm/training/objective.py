@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -20,16 +20,12 @@ Model = LSTM | RNN | Sequential
 State = Any
 
 
-class Loss(Protocol):
-    """A loss of `fastlstm.training`, or a function like one.
+Loss = Callable[..., tuple[float, Array]]
+"""A loss of `fastlstm.training`, or a function like one: from output and target to value and gradient.
 
-    It is called with `output` and `target`; for a target at each step also with `lengths` and
-    `batch_first`; and with `sample_weight` only if there are such.
-    """
-
-    def __call__(self, output: Array, target: Any, /, **options: Any) -> tuple[float, Array]:
-        """Return the loss and its gradient with respect to `output`."""
-        ...
+For a target at each step it is also called with `lengths` and `batch_first`, and with `sample_weight` only if
+there are such.
+"""
 
 
 class Objective:

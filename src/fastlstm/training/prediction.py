@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .._arrays import Array, as_size
+from ..ragged import apart
 from .objective import Loss, Model, Objective, run
 from .samples import Batch, Samples
 
@@ -122,6 +123,4 @@ def outputs_by_sequence(y: Array, batch: Batch) -> list[Array]:
     """Return each sequence's own output, without what is past its end."""
     if not batch.by_step:
         return [output.copy() for output in y]
-    by_sequence = y if batch.batch_first else y.swapaxes(0, 1)
-    lengths = [by_sequence.shape[1]] * len(by_sequence) if batch.lengths is None else batch.lengths
-    return [output[:length].copy() for output, length in zip(by_sequence, lengths, strict=True)]
+    return apart(y, batch.lengths, batch.batch_first)

@@ -13,19 +13,20 @@ class Bar:
     Parameters
     ----------
     epochs : int
-    steps_in_epoch : int
-    shown : bool or None
-        None shows it on a terminal.
+    steps : int
+        Of all epochs.
+    shown : bool, str or None
+        None shows it on a terminal, as does what steps of sequences are called.
     """
 
-    def __init__(self, epochs: int, steps_in_epoch: int, shown: bool | None) -> None:
+    def __init__(self, epochs: int, steps: int, shown: bool | str | None) -> None:
         from tqdm import tqdm
 
-        self._epochs, self._steps = epochs, steps_in_epoch
+        self._epochs = epochs
         self._epoch, self._validation = 0, ""
-        hidden = None if shown is None else not shown
-        total = epochs * steps_in_epoch
-        self._bar: Any = tqdm(total=total, unit="step", dynamic_ncols=True, mininterval=0.2, disable=hidden)
+        self._steps_called = shown if isinstance(shown, str) else "real steps"
+        hidden = not shown if isinstance(shown, bool) else None
+        self._bar: Any = tqdm(total=steps, unit="step", dynamic_ncols=True, mininterval=0.2, disable=hidden)
 
     def __enter__(self) -> Bar:
         return self
@@ -36,19 +37,18 @@ class Bar:
     def start(self, epochs: int, steps: int) -> None:
         """Begin where a checkpoint ended."""
         self._epoch = epochs
-        self._bar.update(epochs * self._steps + steps)
+        self._bar.update(steps)
         self._describe()
 
     def step(self, loss: float, real_steps: float, seconds: float) -> None:
         """Show one more step, and the epoch's mean loss and throughput so far."""
-        rate = f"{real_steps / seconds:,.0f} real steps/s" if seconds else ""
+        rate = f"{real_steps / seconds:,.0f} {self._steps_called}/s" if seconds else ""
         self._bar.set_postfix_str(f"loss {loss:.4g}{self._validation}, {rate}", refresh=False)
         self._bar.update()
 
     def end_epoch(self, history: History) -> None:
         """Show the next epoch, and what validation found."""
         self._epoch = history.epochs
-        self._bar.update(self._epoch * self._steps - self._bar.n)  # the number of steps may vary
         self._validation = "".join(
             f", {name} {numbers[-1]:.4g}" for name, numbers in history.items() if name.startswith("val_")
         )

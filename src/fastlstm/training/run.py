@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,20 @@ from .optimizers import Optimizer
 from .prediction import assess
 from .progress import Bar
 from .ranks import Ranks
-from .samples import Batch, Samples
+from .samples import Batch, Indices, Samples
 from .schedules import PlateauSchedule, Schedule, Timed
 
 Metric = Callable[[list[Array], list[Any]], float]
 """From the outputs and the targets of all validation sequences to a number."""
+
+
+@dataclass
+class Source:
+    """What makes each epoch's samples; `first` are those of epoch 0, `fresh` whether others have others."""
+
+    of_epoch: Callable[[int], Samples]
+    first: Samples
+    fresh: bool
 
 
 class Run:
@@ -35,6 +45,7 @@ class Run:
     schedule: Schedule | None
     rng: np.random.Generator | None
     metrics: Mapping[str, Metric]
+    max_steps: int | None
     batch_size: int
     bptt: int | None
     max_norm: float | None
@@ -43,12 +54,11 @@ class Run:
     checkpoint: Path | None
     checkpoint_every: float
 
-    def __init__(
-        self, objective: Objective, samples: Samples, held_out: Samples | None, ranks: Ranks
-    ) -> None:
+    def __init__(self, objective: Objective, source: Source, held_out: Samples | None, ranks: Ranks) -> None:
         self._objective = objective
         self._model = objective.model
-        self._samples = samples
+        self._source = source
+        self._samples = source.first
         self._held_out = held_out
         self._ranks = ranks
         self._history = History()
@@ -63,14 +73,17 @@ class Run:
 
     # The loop
 
-    def until(self, last: int, progress: bool | None) -> History:
+    def until(self, last: int, progress: bool | str | None) -> History:
         """Train until the last epoch; return what was recorded."""
         self._progress = Progress(self._model, self.optimizer, self._history)
         self._begin()
-        bar = Bar(last, self.steps_in_epoch, progress if self._ranks.first else False)
-        bar.start(self._history.epochs, self._done)
+        bar = Bar(last, self.steps_until(last), progress if self._ranks.first else False)
+        bar.start(self._history.epochs, self._history.steps)
         with bar, Interrupt() as interrupt:
             while self._history.epochs < last and not self._reason():
+                if self._source.fresh and self._history.epochs:
+                    self._samples = self._source.of_epoch(self._history.epochs)
+                whole = True
                 for batch in self._steps():
                     self._step(batch)
                     self._sum_up(bar)
@@ -78,7 +91,10 @@ class Run:
                         self._keep()
                         self._history.stopped = "interrupted"
                         return self._finished()
-                self._end_epoch()
+                    if self._reason():
+                        whole = False
+                        break
+                self._end_epoch(whole)
                 bar.end_epoch(self._history)
         self._history.stopped = self._reason() or "finished"
         return self._finished()
@@ -97,17 +113,20 @@ class Run:
         if self.rng is not None:
             set_generator_states([self.rng], self._ranks.same(generator_states([self.rng])))
 
-    def plan(self) -> list[Any]:
-        """Return this epoch's batches, for all ranks together."""
-        return self._samples.plan(self.batch_size * self._ranks.size, self.rng)
+    def steps_until(self, last: int) -> int:
+        """Return how many steps there are until the last epoch; with `bptt` and at random, about."""
+        steps = last * sum(map(self._windows_in, self._samples.plan(self._together, None)))
+        return steps if self.max_steps is None else min(steps, self.max_steps)
 
     @property
-    def steps_in_epoch(self) -> int:
-        """How many steps an epoch has; with `bptt`, and batches made at random, about."""
-        order = self._samples.plan(self.batch_size * self._ranks.size, None)
-        if self.bptt is None:
-            return len(order)
-        return sum(max(1, -(-int(self._samples.lengths[chosen].max()) // self.bptt)) for chosen in order)
+    def _together(self) -> int:
+        """How many sequences all ranks together learn from in a step."""
+        return self.batch_size * self._ranks.size
+
+    def _windows_in(self, chosen: Indices) -> int:
+        """Return how many steps a batch makes."""
+        longest = int(self._samples.lengths[chosen].max())
+        return 1 if self.bptt is None else max(1, -(-longest // self.bptt))
 
     def _steps(self) -> Iterator[Batch]:
         """Yield what each step of this epoch learns from, without those that are done."""
@@ -116,9 +135,8 @@ class Run:
                 set_generator_states([self.rng], self._order_state)
             self._order_state = generator_states([self.rng])
         skipped = self._done
-        for chosen in self.plan():
-            T = int(self._samples.lengths[chosen].max())
-            windows = 1 if self.bptt is None else max(1, -(-T // self.bptt))
+        for chosen in self._samples.plan(self._together, self.rng):
+            windows = self._windows_in(chosen)
             if skipped >= windows:
                 skipped -= windows
                 continue
@@ -152,10 +170,11 @@ class Run:
         self._count += count
         self._real_steps += steps
         self._seconds += time.perf_counter() - started
-        self._progress.step += 1
+        self._history.steps += 1
         self._progress.loss, self._progress.norm = loss, norm
         for callback in self.callbacks:
             callback.on_step(self._progress)
+        self._progress.reason = self._ranks.same(self._progress.reason)
 
     def _sum_up(self, bar: Bar) -> None:
         bar.step(self._loss_sum / self._count if self._count else 0.0, self._real_steps, self._seconds)
@@ -166,8 +185,13 @@ class Run:
         """Return whether any rank was interrupted."""
         return asked if self._ranks.size == 1 else self._ranks.sums(float(asked))[0] > 0
 
-    def _end_epoch(self) -> None:
-        """Record the epoch, validate, and look whether there is progress."""
+    def _end_epoch(self, whole: bool) -> None:
+        """Record the epoch, validate, and look whether there is progress.
+
+        A checkpoint of an epoch that was cut short is one in its middle: with more steps, it is not.
+        """
+        if not whole:
+            self._keep()
         numbers = {
             "loss": self._loss_sum / self._count if self._count else 0.0,
             "lr": self.optimizer.lr,
@@ -183,11 +207,11 @@ class Run:
             self.schedule.step(judged)
         if self.patience is not None:
             self._judge(judged)
-        self._progress.epoch = self._history.epochs
         for callback in self.callbacks:
             callback.on_epoch(self._progress)
         self._progress.reason = self._ranks.same(self._progress.reason)
-        self._keep()
+        if whole:
+            self._keep()
 
     def _validated(self) -> dict[str, float]:
         if self._held_out is None:
@@ -211,6 +235,8 @@ class Run:
 
     def _reason(self) -> str | None:
         """Return why to stop, None if there is no reason."""
+        if self.max_steps is not None and self._history.steps >= self.max_steps:
+            return "finished"
         if self.patience is not None and self._waited >= self.patience:
             return "patience"
         return self._progress.reason
@@ -239,8 +265,8 @@ class Run:
             "model": described(self._model),
             "optimizer": type(self.optimizer).__name__,
             "schedule": type(self.schedule).__name__,
-            "sequences": len(self._samples),
-            "real steps": int(self._samples.lengths.sum()),
+            "sequences": len(self._source.first),
+            "real steps": int(self._source.first.lengths.sum()),
             "batch_size": self.batch_size,
             "bptt": self.bptt,
             "shuffle": self.rng is not None,
@@ -264,8 +290,7 @@ class Run:
             "rng": None if self.rng is None else generator_states([self.rng]),
             "draws": draws,
             "history": dict(self._history),
-            "step": self._progress.step,
-            "reason": self._progress.reason,
+            "step": self._history.steps,
             "best": [self._best_loss, self._waited, self._history.best_epoch],
             "schedule": None if self.schedule is None else self.schedule.state_dict(),
         }
@@ -297,5 +322,4 @@ class Run:
         self._best = tensors.get("best")
         self._done = numbers["done"]
         self._loss_sum, self._count, self._real_steps, self._seconds = numbers["sums"]
-        self._progress.epoch, self._progress.step = self._history.epochs, numbers["step"]
-        self._progress.reason = numbers["reason"]
+        self._history.steps = numbers["step"]

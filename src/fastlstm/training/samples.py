@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .._arrays import Array, as_floats, as_integers
+from ..ragged import side_by_side
 
 Numbers = NDArray[Any]
 Indices = NDArray[np.int64]
@@ -146,7 +147,7 @@ class Samples:
             target = np.zeros(0)
         elif self._labels:
             counts = np.array([len(self.targets[k]) for k in chosen], np.int64)
-            target = _side_by_side([self.targets[k] for k in chosen], True)
+            target = side_by_side([self.targets[k] for k in chosen], True)
         elif self.by_step:
             target = self._padded(self.targets, chosen)
         else:
@@ -166,19 +167,7 @@ class Samples:
         if not len(chosen):
             axes = (0, 1) if self._batch_first else (1, 0)
             return np.zeros((*axes, *arrays[0].shape[1:]), arrays[0].dtype)
-        return _side_by_side([arrays[k] for k in chosen], self._batch_first)
-
-
-def _side_by_side(arrays: Sequence[Numbers], batch_first: bool) -> Numbers:
-    """Return (T_k, ...) arrays as one, with zeros past their ends."""
-    T, B = max(map(len, arrays), default=0), len(arrays)
-    rest = arrays[0].shape[1:] if arrays else ()
-    dtype = np.result_type(*arrays) if arrays else np.dtype(np.int64)
-    padded = np.zeros((B, T, *rest) if batch_first else (T, B, *rest), dtype)
-    by_sequence = padded if batch_first else padded.swapaxes(0, 1)
-    for row, array in zip(by_sequence, arrays, strict=True):
-        row[: len(array)] = array
-    return padded
+        return side_by_side([arrays[k] for k in chosen], self._batch_first)
 
 
 def _kind(value: object) -> str:

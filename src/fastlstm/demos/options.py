@@ -1,0 +1,43 @@
+"""What the demos' command lines share."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+
+def positive(text: str) -> int:
+    """Return an integer of at least 1, for argparse."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"expected an integer of at least 1, got {text}")
+    return number
+
+
+def above_zero(text: str) -> float:
+    """Return a number above 0, for argparse."""
+    number = float(text)
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected a number above 0, got {text}")
+    return number
+
+
+def share(text: str) -> float:
+    """Return a number in [0, 1), for argparse."""
+    number = float(text)
+    if not 0 <= number < 1:
+        raise argparse.ArgumentTypeError(f"expected a number in [0, 1), got {text}")
+    return number
+
+
+positive.__name__ = "integer"  # as argparse calls them in its own sentences
+above_zero.__name__ = share.__name__ = "number"
+
+
+def world() -> Any:
+    """Return MPI's communicator of all ranks; ImportError names the extra."""
+    try:
+        from mpi4py import MPI
+    except ImportError as error:
+        raise ImportError("--mpi needs the extra mpi: pip install 'fastlstm[mpi]'") from error
+    return MPI.COMM_WORLD
