@@ -18,7 +18,7 @@ def test_pictures_in_a_quick_form(tmp_path):
     specification = importlib.util.spec_from_file_location("pictures", ROOT / "docs" / "pictures.py")
     pictures = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(pictures)
-    pictures.main(tmp_path, steps=pictures.STEPS_A_POINT, seeds=1)
+    pictures.understanding(tmp_path, steps=pictures.STEPS_A_POINT, seeds=1)
     assert {path.name for path in tmp_path.iterdir()} == SHOWN
 
 

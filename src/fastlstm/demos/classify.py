@@ -11,6 +11,7 @@ References
 
 from __future__ import annotations
 
+import argparse
 import itertools
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -28,13 +29,20 @@ from ..layers import LastStep, Linear, MaxOverTime, MeanOverTime
 from ..recurrent import LSTM, Rng
 from ..sequential import Sequential
 from ..training import Adam, CosineSchedule, OneCycleSchedule, fit, predict, softmax_cross_entropy
+from ..training.optimizers import Optimizer
 from ..training.samples import Samples
-from ..training.schedules import Schedule
+from ..training.schedules import Timed
+from .options import above_zero, positive
 
 Indices = NDArray[np.int64]
 
 SPEAKERS = 9
 READOUTS = {"last": LastStep, "mean": MeanOverTime, "max": MaxOverTime}
+SCHEDULES: dict[str, Callable[[Optimizer, int], Timed] | None] = {
+    "constant": None,
+    "cosine": CosineSchedule,
+    "one-cycle": lambda optimizer, steps: OneCycleSchedule(optimizer, optimizer.lr, steps),
+}
 FOLDS = 5
 
 
@@ -44,12 +52,24 @@ class Settings:
 
     seeds: int = 10
     epochs: int = 60
-    batch_size: int = 27
-    hidden_size: int = 100
+    batch: int = 27
+    hidden: int = 100
     readout: str = "mean"
     schedule: str = "cosine"
     lr: float = 3e-3
     threads: int = 2
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what the command takes."""
+    parser.add_argument("--seeds", type=positive, help="how often to train (default: %(default)s)")
+    parser.add_argument("--epochs", type=positive, help="default: %(default)s")
+    parser.add_argument("--batch", type=positive, help="sequences in a batch (default: %(default)s)")
+    parser.add_argument("--hidden", type=positive, help="units of each direction (default: %(default)s)")
+    parser.add_argument("--readout", choices=READOUTS, help="default: %(default)s")
+    parser.add_argument("--schedule", choices=SCHEDULES, help="of the rate (default: %(default)s)")
+    parser.add_argument("--lr", type=above_zero, help="highest learning rate (default: %(default)s)")
+    parser.add_argument("--threads", type=positive, help="of each library (default: %(default)s)")
 
 
 @dataclass(frozen=True)
@@ -112,9 +132,9 @@ def classifier(settings: Settings, rng: Rng) -> Sequential:
     """Return the model as it begins: LSTM in both directions, readout, linear."""
     rng = np.random.default_rng(rng)
     return Sequential(
-        LSTM(12, settings.hidden_size, bidirectional=True, rng=rng),
+        LSTM(12, settings.hidden, bidirectional=True, rng=rng),
         READOUTS[settings.readout](),
-        Linear(2 * settings.hidden_size, SPEAKERS, rng=rng),
+        Linear(2 * settings.hidden, SPEAKERS, rng=rng),
     )
 
 
@@ -125,21 +145,12 @@ def learn(model: Sequential, data: Utterances, settings: Settings, seed: int) ->
         (data.x, data.y),
         softmax_cross_entropy,
         optimizer=Adam([model], lr=settings.lr),
-        schedule=lambda adam, steps: scheduled(adam, steps, settings),
+        schedule=SCHEDULES[settings.schedule],
         epochs=settings.epochs,
-        batch_size=settings.batch_size,
+        batch_size=settings.batch,
         progress=False,
         rng=seed,
     )
-
-
-def scheduled(adam: Adam, steps: int, settings: Settings) -> Schedule | None:
-    """Return what changes the rate from step to step."""
-    if settings.schedule == "constant":
-        return None
-    if settings.schedule == "cosine":
-        return CosineSchedule(adam, steps)
-    return OneCycleSchedule(adam, settings.lr, steps)
 
 
 def lesson(
@@ -147,9 +158,10 @@ def lesson(
 ) -> Iterator[tuple[Indices, float]]:
     """Yield each step's batch and learning rate, as `learn` takes them."""
     samples, rng = Samples((data.x, data.y), model), np.random.default_rng(seed)
-    plans = [samples.plan(settings.batch_size, rng) for _ in range(settings.epochs)]
+    plans = [samples.plan(settings.batch, rng) for _ in range(settings.epochs)]
     adam = Adam([model], lr=settings.lr)
-    schedule = scheduled(adam, sum(map(len, plans)), settings)
+    make = SCHEDULES[settings.schedule]
+    schedule = None if make is None else make(adam, sum(map(len, plans)))
     for chosen in itertools.chain.from_iterable(plans):
         yield chosen, adam.lr
         if schedule is not None:
@@ -236,7 +248,7 @@ def run(settings: Settings) -> None:
     print(
         f"JapaneseVowels: {len(train)} utterances of {SPEAKERS} men to learn from, {len(test)} held out, "
         f"{min(lengths)} to {max(lengths)} steps each\n"
-        f"{settings.epochs} epochs of batches of {settings.batch_size}, {settings.seeds} seeds, "
+        f"{settings.epochs} epochs of batches of {settings.batch}, {settings.seeds} seeds, "
         f"{settings.threads} threads each, taking turns"
     )
     print(table(results(settings)))

@@ -51,7 +51,7 @@ class TorchClassifier:
                 group["lr"] = rate
             adam.zero_grad()
             scores = self._scores(pack_sequence([sequences[k] for k in chosen], enforce_sorted=False))
-            cross_entropy(scores, targets[chosen]).backward()
+            torch.autograd.backward(cross_entropy(scores, targets[chosen]))
             clip_grad_norm_(parameters, max_norm)
             adam.step()
 
