@@ -4,6 +4,7 @@ import sys
 
 import numpy as np
 import pytest
+from support import pictures
 
 import fastlstm
 from fastlstm.cli import main
@@ -84,6 +85,16 @@ def test_table_by_hand():
     assert second.split() == ["PyTorch", "96.00", "0.00", "96.00", "96.00", "4.00", "4.00"]
     assert difference.split() == ["difference", "+2.00", "1.00"]
     assert share.split()[-2:] == ["0.25", "0.50"]
+
+
+def test_picture():
+    script = pictures()
+    told, over = script.heard(Settings(epochs=3, hidden=16, lr=1e-2))
+    assert told.shape == over.shape == (29,)
+    assert told[-1] > told[0] > 0
+    assert over[5] == 0 < over[6] < over[-1] == 1
+    (ax,) = script.draw_heard(told, over).axes
+    assert ax.lines[0].get_ydata() == pytest.approx(100 * told)
 
 
 def test_command_without_torch(capsys, monkeypatch, threads):

@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+from support import pictures
 
 from fastlstm.cli import main
 from fastlstm.demos import baselines, forecast, series
@@ -43,6 +44,15 @@ def test_origins_and_truth():
     assert of.origins.tolist() == [5, 6, 7]
     assert of.truth.tolist() == [[7, 9], [9, 5], [5, 8]]
     assert of.earlier().values.tolist() == [1, 2, 3, 5, 4, 6]
+
+
+def test_blocks_are_the_series_as_it_comes_to_be_known():
+    of = wavy()
+    blocks = of.blocks()
+    assert [len(block.origins) for block in blocks] == [10, 6]
+    assert [block.known for block in blocks] == [60, 70]
+    assert np.concatenate([block.origins for block in blocks]).tolist() == of.origins.tolist()
+    assert np.array_equal(np.concatenate([block.truth for block in blocks]), of.truth)
 
 
 def test_seasonal_naive_by_hand():
@@ -113,6 +123,15 @@ def test_lstm_learns_a_season():
     forecasts = forecast.lstm(of, Settings(members=2, epochs=100, hidden=16, lr=1e-2))
     assert (np.diff(forecasts, axis=-1) >= 0).all()
     assert forecast.scores(of, forecasts).mase < 1
+
+
+def test_picture():
+    of = wavy(growing=True)
+    (ax,) = pictures().draw_forecasts(QUICK, (of,)).axes
+    came, median, line, _ = ax.lines
+    assert came.get_ydata()[-5:] == pytest.approx(of.truth[-1])
+    assert median.get_xdata() == pytest.approx(of.times[-5:])
+    assert line.get_ydata() == pytest.approx(baselines.autoregression(of)[-1, :, 1])
 
 
 def test_command(capsys):

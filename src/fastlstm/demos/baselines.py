@@ -1,7 +1,7 @@
 """Forecasts without an LSTM.
 
-Like the LSTM they learn from the known values once, and forecast from each origin what follows from all
-values until there.
+Like the LSTM they learn from the known values of a series, and forecast from each origin what follows from
+all values until there.
 """
 
 from __future__ import annotations

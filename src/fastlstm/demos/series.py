@@ -76,6 +76,19 @@ class Series:
         """Return values of what was forecast of `stable`."""
         return np.maximum(stable, 0) ** 2 if self.root else stable
 
+    def blocks(self) -> list[Series]:
+        """Return the series as it comes to be known: its origins two periods at a time, and what is before.
+
+        Each is what models learn anew from.
+        """
+        size, parts = 2 * self.period, []
+        for first in range(0, len(self.origins), size):
+            count = min(size, len(self.origins) - first)
+            held_out = count + self.period - 1
+            end = self.known + first + held_out
+            parts.append(replace(self, values=self.values[:end], times=self.times[:end], held_out=held_out))
+        return parts
+
     def earlier(self) -> Series:
         """Return the series without what is held out, to choose settings by."""
         return replace(self, values=self.values[: self.known], times=self.times[: self.known])
