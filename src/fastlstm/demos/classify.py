@@ -54,8 +54,8 @@ class Settings:
     epochs: int = 60
     batch: int = 27
     hidden: int = 100
-    readout: str = "mean"
-    schedule: str = "cosine"
+    readout: str = "max"
+    schedule: str = "one-cycle"
     lr: float = 3e-3
     threads: int = 2
 
