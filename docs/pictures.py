@@ -212,7 +212,7 @@ def draw_heard(told: Array, over: Array) -> Figure:
 def draw_forecasts(settings: forecast.Settings, every: tuple[series.Series, ...]) -> Figure:
     """Draw the last forecast of each series, its interval, and what came."""
     figure = Figure(figsize=(9, 6.4), layout="constrained")
-    for ax, of in zip(figure.subplots(len(every), 1), every, strict=True):
+    for ax, of in zip(figure.subplots(len(every), squeeze=False).flat, every, strict=True):
         draw_last_forecast(ax, of, forecast.lstm(of, settings)[-1], baselines.autoregression(of)[-1])
     return figure
 

@@ -134,7 +134,8 @@ def test_picture():
     assert line.get_ydata() == pytest.approx(baselines.autoregression(of)[-1, :, 1])
 
 
-def test_command(capsys):
+def test_command(capsys, monkeypatch):
+    monkeypatch.setattr(forecast, "smoothing", baselines.seasonal_naive)  # which takes its time
     assert main(["demo", "forecast", "--members", "1", "--epochs", "5", "--hidden", "8"]) == 0
     shown = capsys.readouterr().out
     assert "sunspots: 249 values to learn from, then 50 forecasts of the next 11, 1949 to 2008" in shown
