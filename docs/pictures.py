@@ -1,4 +1,4 @@
-"""Make the pictures of understanding-lstms.md: `python docs/pictures.py`, about a minute."""
+"""Make the pictures of the pages: `python docs/pictures.py`, about two minutes; needs the extra `demo`."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from matplotlib.figure import Figure
 
 import fastlstm
 from fastlstm import plot
+from fastlstm.demos import baselines, classify, forecast, series
 from fastlstm.inspection import gradient_reach
-from fastlstm.training import Adam, clip_gradient_norm
+from fastlstm.training import Adam, clip_gradient_norm, predict
 
 HIDDEN = 8
 STEPS_A_POINT = 100
@@ -99,7 +100,7 @@ def open_lstm(hidden_size: int, seed: int) -> Model:
 KINDS = {"RNN": rnn, "LSTM": lstm, "LSTM, forget bias 1": open_lstm}
 
 
-# The pictures
+# The pictures of understanding-lstms.md
 
 
 def draw_module(module: Callable[[Axes], Axes]) -> Figure:
@@ -107,6 +108,12 @@ def draw_module(module: Callable[[Axes], Axes]) -> Figure:
     figure = Figure(figsize=(9, 3.9), layout="constrained")
     module(figure.subplots())
     return figure
+
+
+def tidy(ax: Axes) -> None:
+    """Leave out what tells nothing."""
+    ax.grid(alpha=0.25)
+    ax.spines[["top", "right"]].set_visible(False)
 
 
 def signed(number: float) -> str:
@@ -142,8 +149,7 @@ def draw_memory(model: Model) -> Figure:
     forget.set_ylim(-0.05, 1.05)
     forget.set_xlabel("step")
     for ax in (cell, forget):
-        ax.grid(alpha=0.25)
-        ax.spines[["top", "right"]].set_visible(False)
+        tidy(ax)
     return figure
 
 
@@ -170,6 +176,64 @@ def draw_learning(losses: dict[str, Array]) -> Figure:
     return figure
 
 
+# The picture of classify.md
+
+
+def heard(settings: classify.Settings, seed: int = 0) -> tuple[Array, Array]:
+    """Return, for each number of first steps, which shares of the utterances they tell apart, and end."""
+    train, test = classify.standardised(classify.utterances("train"), classify.utterances("test"))
+    model = classify.classifier(settings, seed)
+    classify.learn(model, train, settings, seed)
+    lengths = np.array([len(x) for x in test.x])
+    steps = range(1, lengths.max() + 1)
+    scores = [predict(model, [x[:count] for x in test.x]) for count in steps]
+    told = [classify.accuracy(score, test.y) for score in scores]
+    return np.array(told), np.array([(lengths <= count).mean() for count in steps])
+
+
+def draw_heard(told: Array, over: Array) -> Figure:
+    """Draw how soon a speaker is told, and how soon the utterances are over."""
+    figure = Figure(figsize=(8, 3.8), layout="constrained")
+    ax = figure.subplots()
+    steps = np.arange(1, len(told) + 1)
+    ax.plot(steps, 100 * told, marker="o", markersize=4, label="told apart by so many steps")
+    ax.plot(steps, 100 * over, color="0.5", linestyle="--", label="over after so many steps")
+    ax.axhline(100 / classify.SPEAKERS, color="0.5", linewidth=1, linestyle=":", label="by chance")
+    ax.set_xlabel("steps that the model reads")
+    ax.set_ylabel("% of the held-out utterances")
+    ax.legend(frameon=False, loc="center right")
+    tidy(ax)
+    return figure
+
+
+# The picture of forecast.md
+
+
+def draw_forecasts(settings: forecast.Settings, every: tuple[series.Series, ...]) -> Figure:
+    """Draw the last forecast of each series, its interval, and what came."""
+    figure = Figure(figsize=(9, 6.4), layout="constrained")
+    for ax, of in zip(figure.subplots(len(every), squeeze=False).flat, every, strict=True):
+        draw_last_forecast(ax, of, forecast.lstm(of, settings)[-1], baselines.autoregression(of)[-1])
+    return figure
+
+
+def draw_last_forecast(ax: Axes, of: series.Series, path: Array, line: Array) -> None:
+    """Draw three periods and the forecasts of the last of them."""
+    shown = 3 * of.period + 1
+    ahead = of.times[-of.period :]
+    ax.plot(of.times[-shown:], of.values[-shown:], color="black", linewidth=1.2, label="what came")
+    ax.fill_between(ahead, path[:, 0], path[:, 2], alpha=0.25, linewidth=0, label="LSTM: 80 % interval")
+    ax.plot(ahead, path[:, 1], label="LSTM: median")
+    ax.plot(ahead, line[:, 1], linestyle="--", label="autoregression")
+    ax.axvline(of.times[-of.period - 1], color="0.5", linewidth=1)
+    ax.set_ylabel(f"{of.name}, {of.unit}")
+    ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+    tidy(ax)
+
+
+# All of them
+
+
 def write(figure: Figure, path: Path) -> None:
     """Write a picture whole, the same bytes for the same picture."""
     partial = path.with_name(f"{path.stem}.partial{path.suffix}")
@@ -179,8 +243,8 @@ def write(figure: Figure, path: Path) -> None:
     os.replace(partial, path)
 
 
-def main(folder: Path, steps: int = 1500, seeds: int = 4) -> None:
-    """Train what the page tells of, each kind of model from several seeds; write all pictures."""
+def understanding(folder: Path, steps: int = 1500, seeds: int = 4) -> None:
+    """Train what the page tells of, each kind of model from several seeds; write its pictures."""
     holder = open_lstm(3, seed=1)
     learn(holder, asked_all_along, 2 * steps, 0.02, seed=1)
     losses, models = {}, {}
@@ -198,6 +262,14 @@ def main(folder: Path, steps: int = 1500, seeds: int = 4) -> None:
         "learning.svg": draw_learning(losses),
     }.items():
         write(figure, folder / name)
+
+
+def main(folder: Path) -> None:
+    """Write all pictures."""
+    understanding(folder)
+    write(draw_heard(*heard(classify.Settings())), folder / "classify.svg")
+    every = series.sunspots(), series.carbon_dioxide()
+    write(draw_forecasts(forecast.Settings(), every), folder / "forecast.svg")
 
 
 if __name__ == "__main__":

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -17,6 +21,26 @@ TOLERANCE = {"float32": 1e-5, "float64": 1e-12}
 
 EDGES = (1, 2, 3, 15, 16, 17, 31, 32, 33, 63, 64, 65, 97)
 """Sizes around the widths of vectors and tiles."""
+
+
+DOCS = Path(__file__).parents[1] / "docs"
+
+
+def pictures() -> ModuleType:
+    """Return the script that makes the pages' pictures."""
+    specification = importlib.util.spec_from_file_location("pictures", DOCS / "pictures.py")
+    assert specification is not None
+    assert specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+def pictures_of(*pages: Path) -> set[str]:
+    """Return the names of the pictures that pages show."""
+    return {
+        name for page in pages for name in re.findall(r"\(pictures/(.*?)\)", page.read_text(encoding="utf-8"))
+    }
 
 
 def distance(actual: Any, expected: NDArray[Any]) -> float:

@@ -1,31 +1,30 @@
 """The page that teaches: its pictures can be made again, and its code is the code."""
 
-import importlib.util
 import re
 from pathlib import Path
 
 import pytest
+from support import DOCS, pictures, pictures_of
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "understanding-lstms.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 EXAMPLES = [block for block in BLOCKS if "import" in block]
 QUOTES = [block for block in BLOCKS if "import" not in block]
-SHOWN = set(re.findall(r"\(pictures/(.*?)\)", PAGE))
+SHOWN = pictures_of(DOCS / "understanding-lstms.md")
 
 
 def test_pictures_in_a_quick_form(tmp_path):
-    specification = importlib.util.spec_from_file_location("pictures", ROOT / "docs" / "pictures.py")
-    pictures = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(pictures)
-    pictures.main(tmp_path, steps=pictures.STEPS_A_POINT, seeds=1)
+    script = pictures()
+    script.understanding(tmp_path, steps=script.STEPS_A_POINT, seeds=1)
     assert {path.name for path in tmp_path.iterdir()} == SHOWN
 
 
-def test_shown_pictures_are_there_and_small():
-    assert {path.name for path in (ROOT / "docs" / "pictures").iterdir()} == SHOWN
-    for name in SHOWN:
-        assert 1000 < (ROOT / "docs" / "pictures" / name).stat().st_size < 200_000, name
+def test_pictures_of_all_pages_are_there_and_small():
+    shown = pictures_of(*DOCS.glob("*.md"))
+    assert {path.name for path in (DOCS / "pictures").iterdir()} == shown
+    for name in shown:
+        assert 1000 < (DOCS / "pictures" / name).stat().st_size < 200_000, name
 
 
 @pytest.mark.parametrize("block", EXAMPLES)
