@@ -131,7 +131,7 @@ def test_picture():
     came, median, line, _ = ax.lines
     assert came.get_ydata()[-5:] == pytest.approx(of.truth[-1])
     assert median.get_xdata() == pytest.approx(of.times[-5:])
-    assert line.get_ydata() == pytest.approx(baselines.autoregression(of)[-1, :, 1])
+    assert line.get_ydata() == pytest.approx(baselines.autoregression(of.blocks()[-1])[-1, :, 1])
 
 
 def test_command(capsys, monkeypatch):
