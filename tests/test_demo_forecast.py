@@ -145,6 +145,16 @@ def test_command(capsys, monkeypatch):
     assert all(len(row.split()) == 8 for row in rows)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("make", [series.sunspots, series.carbon_dioxide])
+def test_lstm_is_better_than_last_season(make):
+    of = make()
+    scores = {name: forecast.scores(of, paths) for name, paths in forecast.results(of, Settings()).items()}
+    assert scores["LSTM"].mase < scores["seasonal naive"].mase
+    assert scores["LSTM"].loss < scores["seasonal naive"].loss
+    assert 0.55 < scores["LSTM"].coverage < 0.9
+
+
 def test_command_without_statsmodels(capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "statsmodels.api", None)
     assert main(["demo", "forecast"]) == 2
