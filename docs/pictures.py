@@ -213,7 +213,9 @@ def draw_forecasts(settings: forecast.Settings, every: tuple[series.Series, ...]
     """Draw the last forecast of each series, its interval, and what came."""
     figure = Figure(figsize=(9, 6.4), layout="constrained")
     for ax, of in zip(figure.subplots(len(every), squeeze=False).flat, every, strict=True):
-        draw_last_forecast(ax, of, forecast.lstm(of, settings)[-1], baselines.autoregression(of)[-1])
+        block = of.blocks()[-1]
+        path, line = forecast.lstm(block, settings)[-1], baselines.autoregression(block)[-1]
+        draw_last_forecast(ax, of, path, line)
     return figure
 
 

@@ -20,7 +20,8 @@ def test_both_learn_the_same(readout):
     assert np.allclose(predict(model, test.x), peer.scores(test.x), atol=1e-5)
     before = predict(model, test.x)
     classify.learn(model, train, settings, 0)
-    peer.learn(train.x, train.y, list(classify.lesson(model, train, settings, 0)))
+    with classify_torch.threads(1):
+        peer.learn(train.x, train.y, list(classify.lesson(model, train, settings, 0)))
     assert np.abs(predict(model, test.x) - before).max() > 0.1
     assert np.allclose(predict(model, test.x), peer.scores(test.x), atol=1e-3)
 
@@ -33,7 +34,7 @@ def test_threads_are_given_back():
 
 
 def test_results_of_both():
-    runs = classify.results(Settings(seeds=2, epochs=2, hidden=16, lr=1e-2))
+    runs = classify.results(Settings(seeds=2, epochs=2, hidden=16, lr=1e-2, threads=1))
     assert runs.keys() == {"fastlstm", "PyTorch"}
     for of in runs.values():
         assert of.accuracies.shape == of.seconds.shape == (2,)

@@ -131,7 +131,7 @@ def test_picture():
     came, median, line, _ = ax.lines
     assert came.get_ydata()[-5:] == pytest.approx(of.truth[-1])
     assert median.get_xdata() == pytest.approx(of.times[-5:])
-    assert line.get_ydata() == pytest.approx(baselines.autoregression(of)[-1, :, 1])
+    assert line.get_ydata() == pytest.approx(baselines.autoregression(of.blocks()[-1])[-1, :, 1])
 
 
 def test_command(capsys, monkeypatch):
@@ -143,6 +143,16 @@ def test_command(capsys, monkeypatch):
     rows = [line for line in shown.splitlines() if line.startswith("LSTM")]
     assert len(rows) == 2
     assert all(len(row.split()) == 8 for row in rows)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("make", [series.sunspots, series.carbon_dioxide])
+def test_lstm_is_better_than_last_season(make):
+    of = make()
+    scores = {name: forecast.scores(of, paths) for name, paths in forecast.results(of, Settings()).items()}
+    assert scores["LSTM"].mase < scores["seasonal naive"].mase
+    assert scores["LSTM"].loss < scores["seasonal naive"].loss
+    assert 0.55 < scores["LSTM"].coverage < 0.9
 
 
 def test_command_without_statsmodels(capsys, monkeypatch):
