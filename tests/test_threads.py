@@ -76,6 +76,7 @@ print(fastlstm.get_num_threads())
 
 def test_threadpoolctl(threads):
     threadpoolctl = pytest.importorskip("threadpoolctl")
+    importlib.import_module("scipy.optimize")  # has a library whose file has the name of ours
     importlib.import_module("fastlstm.threadpool")
     fastlstm.set_num_threads(2)
     with threadpoolctl.threadpool_limits(1):

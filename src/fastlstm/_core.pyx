@@ -49,6 +49,11 @@ cdef extern from *:
     """
     /* NumPy brings complex.h, which defines I: here I is the input size. */
     #undef I
+    /* By this threadpoolctl tells this library from others of its file name. */
+    #if defined(__GNUC__)
+    __attribute__((visibility("default")))
+    #endif
+    const int fastlstm_core = 1;
     """
 
 cnp.import_array()

@@ -34,6 +34,7 @@ class Controller(threadpoolctl.LibController):  # type: ignore[misc]
     user_api = "fastlstm"
     internal_api = "fastlstm"
     filename_prefixes = (Path(_core.__file__).name,)
+    check_symbols = ("fastlstm_core",)
 
     def get_num_threads(self) -> int:
         """Return how many threads a pass may use."""
