@@ -1,4 +1,4 @@
-"""Make the pictures of the pages: `python docs/pictures.py`, about two minutes; needs the extra `demo`."""
+"""Make the pictures of the pages: `python docs/pictures.py`, some minutes; needs the extra `demo`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 import fastlstm
 from fastlstm import plot
-from fastlstm.demos import baselines, classify, forecast, series
+from fastlstm.demos import baselines, classify, forecast, language, memory, series
 from fastlstm.inspection import gradient_reach
 from fastlstm.training import Adam, clip_gradient_norm, predict
 
@@ -272,6 +272,9 @@ def main(folder: Path) -> None:
     write(draw_heard(*heard(classify.Settings())), folder / "classify.svg")
     every = series.sunspots(), series.carbon_dioxide()
     write(draw_forecasts(forecast.Settings(), every), folder / "forecast.svg")
+    with mpl.rc_context({"svg.hashsalt": "fastlstm"}):
+        memory.run(memory.Settings(gaps=(50, 100, 200), steps=3200, picture=folder / "adding.svg"))
+        language.run(language.Settings(picture=folder / "language.svg"))
 
 
 if __name__ == "__main__":

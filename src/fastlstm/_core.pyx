@@ -62,7 +62,7 @@ cdef enum:
     ALIGNMENT = 64
     HUGE_PAGE = 1 << 21
     MOST_SLICES = 256
-    # Projected inputs in flight, in bytes a slice: they should stay in the second cache level.
+    # Projected inputs in flight, in bytes a slice, at least: they should stay in the second cache level.
     PROJECTION_BYTES = 1 << 19
     # Weights that stay in a core's own cache, in bytes.
     FIRST_LEVEL = 3 << 13

@@ -1,9 +1,13 @@
 # The forward pass over one slice; included by _core.pyx.
 
 cdef inline Py_ssize_t rows_projected(const Pass* p) noexcept nogil:
-    """How many rows are projected at a time, so that memory does not grow with T and B."""
+    """How many rows are projected at a time, so that memory does not grow with T and B.
+
+    W_ih is read once for all of them: where it is large, so may they be.
+    """
     cdef Py_ssize_t row_bytes = (panel_width(p) + p.I) * p.kernels.itemsize
-    return max(<Py_ssize_t>1, PROJECTION_BYTES // row_bytes)
+    cdef Py_ssize_t weights = panel_width(p) * p.I * p.kernels.itemsize
+    return max(<Py_ssize_t>1, max(<Py_ssize_t>PROJECTION_BYTES, weights // 4) // row_bytes)
 
 
 cdef inline Py_ssize_t steps_projected(const Pass* p, Py_ssize_t sequences) noexcept nogil:

@@ -220,7 +220,7 @@ def draw(curve: list[float], held_out: Mapping[str, float], path: Path) -> None:
     ax.set_xlabel("training steps")
     ax.set_ylabel("bits per character")
     ax.set_ylim(bottom=0)
-    ax.legend(frameon=False)
+    ax.legend(frameon=False, loc="upper right", bbox_to_anchor=(1, 0.95))
     figure = ax.get_figure(root=True)
     assert figure is not None
     figure.savefig(path)
