@@ -273,7 +273,7 @@ def main(folder: Path) -> None:
     every = series.sunspots(), series.carbon_dioxide()
     write(draw_forecasts(forecast.Settings(), every), folder / "forecast.svg")
     with mpl.rc_context({"svg.hashsalt": "fastlstm"}):
-        memory.run(memory.Settings(gaps=(50, 100, 200), steps=3200, picture=folder / "adding.svg"))
+        memory.run(memory.Settings(gaps=(50, 100), steps=2000, picture=folder / "adding.svg"))
         language.run(language.Settings(picture=folder / "language.svg"))
 
 
