@@ -62,3 +62,8 @@ def test_command(tmp_path, capsys):
     assert len(re.findall(r"^ +[35] +(?:LSTM|RNN) +0\.\d{4} +not learned$", shown, re.MULTILINE)) == 4
     assert "remembering nothing has 0.125" in shown
     assert "LSTM, 5" in picture.read_text(encoding="utf-8")
+
+
+def test_a_gap_needs_two_steps(capsys):
+    assert main(["demo", "memory", "--gaps", "50", "1"]) == 2
+    assert "gaps: expected at least 2 steps, got 1" in capsys.readouterr().err

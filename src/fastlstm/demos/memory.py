@@ -38,7 +38,7 @@ from ..training import (
     predict,
     softmax_cross_entropy,
 )
-from .options import positive
+from .options import above_zero, positive
 
 Data = tuple[NDArray[Any], NDArray[Any]]
 
@@ -73,7 +73,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--hidden", type=positive, help="units of the LSTM (default: %(default)s)")
     parser.add_argument("--steps", type=positive, help="training steps, at most (default: %(default)s)")
-    parser.add_argument("--lr", type=float, help="learning rate (default: %(default)s)")
+    parser.add_argument("--lr", type=above_zero, help="learning rate (default: %(default)s)")
     parser.add_argument("--picture", type=Path, metavar="FILE", help="draw the learning curves")
     parser.add_argument("--seed", type=int, help="for weights and data (default: %(default)s)")
 
@@ -249,9 +249,13 @@ def run(settings: Settings) -> None:
 
     Raises
     ------
+    ValueError
+        If a gap has no two steps.
     ImportError
         If a picture is wanted, and matplotlib is not there.
     """
+    if min(settings.gaps) < 2:
+        raise ValueError(f"gaps: expected at least 2 steps, got {min(settings.gaps)}")
     task = TASKS[settings.task]
     sizes = {name: network(task, kind, settings.hidden, 0).num_parameters for name, kind in KINDS.items()}
     print(
