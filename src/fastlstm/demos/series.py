@@ -65,7 +65,8 @@ class Series:
     @property
     def truth(self) -> Array:
         """What followed each origin, (origins, steps ahead)."""
-        return self.values[self.origins[:, None] + 1 + np.arange(self.period)]
+        truth: Array = self.values[self.origins[:, None] + 1 + np.arange(self.period)]
+        return truth
 
     @property
     def stable(self) -> Array:
