@@ -70,8 +70,8 @@ def measure(hidden):
         for name in LIBRARIES:
             if name == "PyTorch" and importlib.util.find_spec("torch") is None:
                 continue
-            command = [sys.executable, "-m", __name__ if __name__ != "__main__" else "benchmarks.language"]
-            run = subprocess.run([*command, name, str(hidden)], capture_output=True, text=True, check=True)
+            command = [sys.executable, __file__, name, str(hidden)]
+            run = subprocess.run(command, capture_output=True, text=True, check=True)
             rate = float(run.stdout)
             best[name] = rate if best[name] != best[name] else max(best[name], rate)
     return best
