@@ -68,6 +68,12 @@ def check_shape(array: NDArray[Any], name: str, expected: tuple[int, ...]) -> No
         raise ValueError(f"{name}: expected shape {expected}, got {array.shape}")
 
 
+def check_nonnegative(array: NDArray[Any], name: str) -> None:
+    """Raise ValueError unless all of `array` are numbers of at least 0."""
+    if not (array >= 0).all():
+        raise ValueError(f"{name}: expected numbers of at least 0, got {array.min()}")
+
+
 def as_size(value: int, name: str, least: int = 1) -> int:
     """Return `value` as an int of at least `least`; TypeError or ValueError otherwise."""
     try:

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.model_selection import train_test_split
 from sklearn.utils.validation import check_is_fitted
 
-from .._arrays import Array
+from .._arrays import Array, check_shape
 from ..training import predict
 from ..training.objective import Loss
 from ._base import LSTMEstimator, unchanged_if_refused
@@ -129,8 +129,7 @@ def _as_weight(sample_weight: ArrayLike | None, count: int) -> Array | None:
     if sample_weight is None:
         return None
     weight = np.asarray(sample_weight, np.float64)
-    if weight.shape != (count,):
-        raise ValueError(f"sample_weight: expected shape ({count},), got {weight.shape}")
+    check_shape(weight, "sample_weight", (count,))
     if not (weight >= 0).all() or not np.isfinite(weight).all() or not weight.any():
         raise ValueError("sample_weight: expected finite numbers of at least 0, not all zero")
     return weight

@@ -54,35 +54,31 @@ class Objective:
         self._loss = loss
         self.labels = "target_lengths" in inspect.signature(loss).parameters
         """Whether targets are label sequences of lengths of their own, as CTC's."""
-        self._head: Linear | None = None
-        self._fused: Callable[..., Any] | None = _fused(loss)
+        self._head: Callable[..., Any] | None = None
+        """The last layer and the loss in one, where they are; what is before is the body."""
+        fused = _fused(loss)
         layers = model.layers if isinstance(model, Sequential) else ()
-        if self._fused and len(layers) > 1 and isinstance(layers[-1], Linear):
-            self._head, self._body = layers[-1], Sequential(*layers[:-1])
-            self._head_name = str(len(layers) - 1)
+        if fused and len(layers) > 1 and isinstance(layers[-1], Linear):
+            self._head, self._body = partial(fused, layers[-1]), Sequential(*layers[:-1])
 
     def step(self, batch: Batch, state: State) -> tuple[float, Mapping[str, Array], State]:
         """Return the loss in training, the gradients of the model's parameters, and the final state."""
-        if self._head is not None and self._fused is not None:
-            x, final, tape = self._body.forward(batch.x, state, lengths=batch.lengths)
-            value, head = self._fused(self._head, x, batch.target, **self._options(batch))
-            named = dict(tape.backward(head.input, input_gradient=False).parameters)
-            named |= {f"{self._head_name}.{name}": array for name, array in head.parameters.items()}
-            return value, named, final
-        output, final, any_tape = self._forward(batch, state)
-        value, doutput = self._loss(output, batch.target, **self._options(batch))
-        return value, any_tape.backward(doutput, input_gradient=False).parameters, final
+        model: Any = self.model if self._head is None else self._body
+        output, final, tape = model.forward(batch.x, state, lengths=batch.lengths)
+        if self._head is None:
+            value, doutput = self._loss(output, batch.target, **self._options(batch))
+            return value, tape.backward(doutput, input_gradient=False).parameters, final
+        value, head = self._head(output, batch.target, **self._options(batch))
+        named = dict(tape.backward(head.input, input_gradient=False).parameters)
+        place = len(self._body.layers)
+        named |= {f"{place}.{name}": array for name, array in head.parameters.items()}
+        return value, named, final
 
     def evaluate(self, batch: Batch, state: State) -> tuple[float, Array, State]:
         """Return the loss in evaluation, the output and the final state."""
         output, final = run(self.model, batch, state)
         value, _ = self._loss(output, batch.target, **self._options(batch))
         return value, output, final
-
-    def _forward(self, batch: Batch, state: State) -> tuple[Array, State, Any]:
-        model: Any = self.model
-        result: tuple[Array, State, Any] = model.forward(batch.x, state, lengths=batch.lengths)
-        return result
 
     def _options(self, batch: Batch) -> dict[str, Any]:
         """Return what the loss is called with beside output and target."""

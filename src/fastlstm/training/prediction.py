@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,24 @@ from .._arrays import Array, as_size
 from ..ragged import apart
 from .objective import Loss, Model, Objective, run
 from .samples import Batch, Samples
+
+
+@dataclass
+class LossSums:
+    """The loss of many targets, some at a time."""
+
+    total: float = 0.0
+    count: float = 0.0
+
+    def add(self, total: float, count: float) -> None:
+        """Add some targets' loss, and how much they count."""
+        self.total += total
+        self.count += count
+
+    @property
+    def mean(self) -> float:
+        """The mean over all; 0 where nothing counts."""
+        return self.total / self.count if self.count else 0.0
 
 
 def predict(model: Model, x: ArrayLike | Sequence[ArrayLike], *, batch_size: int = 64) -> Array | list[Array]:
@@ -44,7 +63,7 @@ def predict(model: Model, x: ArrayLike | Sequence[ArrayLike], *, batch_size: int
     """
     samples = Samples((x, None), model)
     outputs: list[Any] = [None] * len(samples)
-    for chosen in by_length(samples, as_size(batch_size, "batch_size")):
+    for chosen in samples.by_length(as_size(batch_size, "batch_size")):
         batch = samples.batch(chosen)
         y, _ = run(model, batch, None)
         for k, output in zip(chosen, outputs_by_sequence(y, batch), strict=True):
@@ -89,38 +108,30 @@ def evaluate(
     """
     objective = Objective(model, loss)
     samples = Samples(data, model, objective.labels)
-    total, count, _ = assess(objective, samples, as_size(batch_size, "batch_size"), bptt)
-    return total / count if count else 0.0
+    mean, _ = assess(objective, samples, as_size(batch_size, "batch_size"), bptt)
+    return mean
 
 
 def assess(
     objective: Objective, samples: Samples, batch_size: int, bptt: int | None, outputs: bool = False
-) -> tuple[float, float, list[Array]]:
-    """Return the sum of a loss over all targets, how much they count, and, if asked for, the outputs."""
-    total, counts = 0.0, 0.0
+) -> tuple[float, list[Array]]:
+    """Return the mean of a loss over all targets and, if asked for, the outputs by sequence."""
+    sums = LossSums()
     kept: list[Any] = [[] for _ in range(len(samples))]
-    for chosen in by_length(samples, batch_size):
+    for chosen in samples.by_length(batch_size):
         state: Any = None
         for batch in samples.batch(chosen).windows(bptt):
             value, y, state = objective.evaluate(batch, state)
-            total += value * batch.count
-            counts += batch.count
+            count = batch.count
+            sums.add(value * count, count)
             if outputs:
                 for k, output in zip(chosen, outputs_by_sequence(y, batch), strict=True):
                     kept[k].append(output)
     if not outputs:
-        return total, counts, []
-    return total, counts, [np.concatenate(parts) if samples.by_step else parts[0] for parts in kept]
-
-
-def by_length(samples: Samples, batch_size: int) -> list[Any]:
-    """Return all sequences in batches of like lengths."""
-    order = np.argsort(samples.lengths, kind="stable")
-    return [order[first : first + batch_size] for first in range(0, len(order), batch_size)]
+        return sums.mean, []
+    return sums.mean, [np.concatenate(parts) if samples.by_step else parts[0] for parts in kept]
 
 
 def outputs_by_sequence(y: Array, batch: Batch) -> list[Array]:
     """Return each sequence's own output, without what is past its end."""
-    if not batch.by_step:
-        return [output.copy() for output in y]
-    return apart(y, batch.lengths, batch.batch_first)
+    return apart(y, batch.lengths, batch.batch_first) if batch.by_step else list(y)

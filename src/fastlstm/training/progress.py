@@ -40,10 +40,10 @@ class Bar:
         self._bar.update(steps)
         self._describe()
 
-    def step(self, loss: float, real_steps: float, seconds: float) -> None:
+    def step(self, loss: float, rate: float) -> None:
         """Show one more step, and the epoch's mean loss and throughput so far."""
-        rate = f"{real_steps / seconds:,.0f} {self._steps_called}/s" if seconds else ""
-        self._bar.set_postfix_str(f"loss {loss:.4g}{self._validation}, {rate}", refresh=False)
+        shown = f"loss {loss:.4g}{self._validation}, {rate:,.0f} {self._steps_called}/s"
+        self._bar.set_postfix_str(shown, refresh=False)
         self._bar.update()
 
     def end_epoch(self, history: History) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from .history import History
 from .interrupt import Interrupt
 from .objective import Objective
 from .optimizers import Optimizer
-from .prediction import assess
+from .prediction import LossSums, assess
 from .progress import Bar
 from .ranks import Ranks
 from .samples import Batch, Indices, Samples
@@ -36,6 +36,20 @@ class Source:
     of_epoch: Callable[[int], Samples]
     first: Samples
     fresh: bool
+
+
+@dataclass
+class EpochSums(LossSums):
+    """What the steps of the epoch that runs add up to."""
+
+    done: int = 0
+    real_steps: float = 0.0
+    seconds: float = 0.0
+
+    @property
+    def rate(self) -> float:
+        """Real steps of sequences a second."""
+        return self.real_steps / self.seconds if self.seconds else 0.0
 
 
 class Run:
@@ -62,9 +76,7 @@ class Run:
         self._held_out = held_out
         self._ranks = ranks
         self._history = History()
-        # Of the epoch that runs: steps done, and sums over them.
-        self._done = 0
-        self._loss_sum, self._count, self._real_steps, self._seconds = 0.0, 0.0, 0.0, 0.0
+        self._sums = EpochSums()
         self._order_state: Any = None
         self._state: Any = None
         self._best: Mapping[str, Array] | None = None
@@ -137,10 +149,10 @@ class Run:
     def _steps(self) -> Iterator[Batch]:
         """Yield what each step of this epoch learns from, without those that are done."""
         if self.rng is not None:
-            if self._done:
+            if self._sums.done:
                 set_generator_states([self.rng], self._order_state)
             self._order_state = generator_states([self.rng])
-        skipped = self._done
+        skipped = self._sums.done
         for chosen in self._samples.plan(self._together, self.rng):
             windows = self._windows_in(chosen)
             if skipped >= windows:
@@ -155,15 +167,16 @@ class Run:
     def _windows(self, batch: Batch, count: int) -> list[Batch]:
         """Return a batch's windows, as many on each rank: a share of short sequences ends with empty ones."""
         windows = list(batch.windows(self.bptt))
-        return windows + [windows[-1].empty() for _ in range(count - len(windows))]
+        return windows + [windows[-1].between(0, 0) for _ in range(count - len(windows))]
 
     def _step(self, batch: Batch) -> None:
         """Learn from a batch, or from a window of one."""
         started = time.perf_counter()
         value, gradients, state = self._objective.step(batch, self._state)
-        total, count, steps = self._ranks.sums(value * batch.count, batch.count, batch.steps)
-        gradients = self._ranks.mean(gradients, batch.count / count if count else 0.0)
-        loss = total / count if count else 0.0
+        own = batch.count
+        total, count, steps = self._ranks.sums(value * own, own, batch.steps)
+        gradients = self._ranks.mean(gradients, own / count if count else 0.0)
+        loss = LossSums(total, count).mean
         norm = clip_gradient_norm([gradients], self.max_norm or float("inf"))
         if not np.isfinite(loss) or not np.isfinite(norm):
             raise FloatingPointError(self._sentence(batch, loss, norm))
@@ -171,11 +184,10 @@ class Run:
         if isinstance(self.schedule, Timed):
             self.schedule.step()
         self._state = state if self.bptt is not None else None
-        self._done += 1
-        self._loss_sum += total
-        self._count += count
-        self._real_steps += steps
-        self._seconds += time.perf_counter() - started
+        self._sums.add(total, count)
+        self._sums.done += 1
+        self._sums.real_steps += steps
+        self._sums.seconds += time.perf_counter() - started
         self._history.steps += 1
         self._progress.loss, self._progress.norm = loss, norm
         for callback in self.callbacks:
@@ -183,7 +195,7 @@ class Run:
         self._progress.reason = self._ranks.same(self._progress.reason)
 
     def _sum_up(self, bar: Bar) -> None:
-        bar.step(self._loss_sum / self._count if self._count else 0.0, self._real_steps, self._seconds)
+        bar.step(self._sums.mean, self._sums.rate)
         if time.monotonic() - self._written >= self.checkpoint_every:
             self._keep()
 
@@ -199,15 +211,14 @@ class Run:
         if not whole:
             self._keep()
         numbers = {
-            "loss": self._loss_sum / self._count if self._count else 0.0,
+            "loss": self._sums.mean,
             "lr": self.optimizer.lr,
-            "seconds": self._seconds,
-            "steps_per_second": self._real_steps / self._seconds if self._seconds else 0.0,
+            "seconds": self._sums.seconds,
+            "steps_per_second": self._sums.rate,
         }
         numbers |= self._validated()
         self._history.append(numbers)
-        self._done = 0
-        self._loss_sum = self._count = self._real_steps = self._seconds = 0.0
+        self._sums = EpochSums()
         judged = numbers.get("val_loss", numbers["loss"])
         if isinstance(self.schedule, PlateauSchedule):
             self.schedule.step(judged)
@@ -222,10 +233,10 @@ class Run:
     def _validated(self) -> dict[str, float]:
         if self._held_out is None:
             return {}
-        total, count, outputs = assess(
+        loss, outputs = assess(
             self._objective, self._held_out, self.batch_size, self.bptt, bool(self.metrics)
         )
-        numbers = {"val_loss": total / count if count else 0.0}
+        numbers = {"val_loss": loss}
         for name, metric in self.metrics.items():
             numbers[f"val_{name}"] = float(metric(outputs, list(self._held_out.targets)))
         return numbers
@@ -254,7 +265,7 @@ class Run:
 
     def _sentence(self, batch: Batch, loss: float, norm: float) -> str:
         what = f"loss is {loss}" if not np.isfinite(loss) else f"norm of the gradients is {norm}"
-        where = f"in epoch {self._history.epochs + 1}, step {self._done + 1}"
+        where = f"in epoch {self._history.epochs + 1}, step {self._sums.done + 1}"
         for name, array in (("x", batch.x), ("y", batch.target)):
             if array.dtype.kind == "f" and not np.isfinite(array).all():
                 return f"the {what} {where}: {name} has numbers there that are not finite"
@@ -290,8 +301,7 @@ class Run:
         if not self._ranks.first:
             return
         numbers = {
-            "done": self._done,
-            "sums": [self._loss_sum, self._count, self._real_steps, self._seconds],
+            "sums": asdict(self._sums),
             "order": self._order_state,
             "rng": None if self.rng is None else generator_states([self.rng]),
             "draws": draws,
@@ -326,6 +336,5 @@ class Run:
         self._history.append_all(numbers["history"])
         self._best_loss, self._waited, self._history.best_epoch = numbers["best"]
         self._best = tensors.get("best")
-        self._done = numbers["done"]
-        self._loss_sum, self._count, self._real_steps, self._seconds = numbers["sums"]
+        self._sums = EpochSums(**numbers["sums"])
         self._history.steps = numbers["step"]

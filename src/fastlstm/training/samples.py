@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .._arrays import Array, as_floats, as_integers
+from .._arrays import Array, as_floats, as_integers, check_nonnegative, check_shape
 from ..ragged import side_by_side
 
 Numbers = NDArray[Any]
@@ -51,42 +51,42 @@ class Batch:
     by_step: bool
 
     @property
+    def T(self) -> int:
+        """How many steps the arrays have."""
+        return int(self.x.shape[1 if self.batch_first else 0])
+
+    @property
+    def B(self) -> int:
+        """How many sequences there are."""
+        return int(self.x.shape[0 if self.batch_first else 1])
+
+    @property
     def steps(self) -> int:
         """How many real steps there are."""
-        if self.lengths is not None:
-            return int(self.lengths.sum())
-        return int(self.x.shape[0] * self.x.shape[1])
+        return self.T * self.B if self.lengths is None else int(self.lengths.sum())
 
     @property
     def count(self) -> float:
         """How much the batch counts beside others: its targets, each times its sequence's weight."""
-        sequences = self.x.shape[0 if self.batch_first else 1]
-        weights = np.ones(sequences) if self.sample_weight is None else self.sample_weight
+        weights = np.ones(self.B) if self.sample_weight is None else self.sample_weight
         if not self.by_step:
             return float(weights.sum())
-        T = self.x.shape[1 if self.batch_first else 0]
-        return float(weights @ (np.full(sequences, T) if self.lengths is None else self.lengths))
+        return float(weights @ (np.full(self.B, self.T) if self.lengths is None else self.lengths))
 
-    def empty(self) -> Batch:
-        """Return the same sequences without any step."""
-        index = (slice(None), slice(0)) if self.batch_first else (slice(0),)
-        sequences = self.x.shape[0 if self.batch_first else 1]
-        lengths = np.zeros(sequences, np.int64)
+    def between(self, first: int, last: int) -> Batch:
+        """Return the same sequences with those steps alone; their targets are by step."""
+        part = slice(first, last)
+        index = (slice(None), part) if self.batch_first else (part,)
+        lengths = None if self.lengths is None else np.clip(self.lengths - first, 0, last - first)
         return replace(self, x=self.x[index], target=self.target[index], lengths=lengths)
 
     def windows(self, steps: int | None) -> Iterator[Batch]:
         """Yield the batch `steps` steps at a time; whole, if None."""
-        T = self.x.shape[1 if self.batch_first else 0]
-        if steps is None or steps >= T:
+        if steps is None or steps >= self.T:
             yield self
             return
-        for first in range(0, T, steps):
-            part = slice(first, first + steps)
-            index = (slice(None), part) if self.batch_first else (part,)
-            lengths = (
-                None if self.lengths is None else np.clip(self.lengths - first, 0, min(steps, T - first))
-            )
-            yield replace(self, x=self.x[index], target=self.target[index], lengths=lengths)
+        for first in range(0, self.T, steps):
+            yield self.between(first, min(first + steps, self.T))
 
 
 class Samples:
@@ -128,15 +128,19 @@ class Samples:
 
     def plan(self, batch_size: int, rng: np.random.Generator | None) -> list[Indices]:
         """Return which sequences go together: as they come, or at random among those of like lengths."""
-        order = np.arange(len(self)) if rng is None else rng.permutation(len(self))
-        if rng is not None and len(set(self.lengths.tolist())) > 1:
-            pool = POOL * batch_size
-            pools = [order[first : first + pool] for first in range(0, len(order), pool)]
-            order = np.concatenate([part[np.argsort(self.lengths[part], kind="stable")] for part in pools])
-        batches = [order[first : first + batch_size] for first in range(0, len(order), batch_size)]
-        if rng is not None:
-            rng.shuffle(batches)
+        if rng is None:
+            return _pieces(np.arange(len(self)), batch_size)
+        pools = _pieces(rng.permutation(len(self)), POOL * batch_size)
+        batches = _pieces(np.concatenate([self._sorted(pool) for pool in pools]), batch_size)
+        rng.shuffle(batches)
         return batches
+
+    def by_length(self, batch_size: int) -> list[Indices]:
+        """Return all sequences in batches of like lengths, the shortest first."""
+        return _pieces(self._sorted(np.arange(len(self))), batch_size)
+
+    def _sorted(self, chosen: Indices) -> Indices:
+        return chosen[np.argsort(self.lengths[chosen], kind="stable")]
 
     def batch(self, chosen: Indices) -> Batch:
         """Return these sequences side by side."""
@@ -168,6 +172,11 @@ class Samples:
             axes = (0, 1) if self._batch_first else (1, 0)
             return np.zeros((*axes, *arrays[0].shape[1:]), arrays[0].dtype)
         return side_by_side([arrays[k] for k in chosen], self._batch_first)
+
+
+def _pieces(order: Indices, size: int) -> list[Indices]:
+    """Return an array cut into pieces of that size, the last as long as it is."""
+    return [order[first : first + size] for first in range(0, len(order), size)]
 
 
 def _kind(value: object) -> str:
@@ -227,10 +236,7 @@ def _targets(y: Any, name: str, lengths: Indices, by_step: bool, labels: bool) -
 
 
 def _sample_weight(value: ArrayLike, name: str, count: int) -> Array:
-    array = np.asarray(value)
-    weights = array.astype(np.float64) if array.dtype.kind in "iu" else as_floats(array, name)
-    if weights.shape != (count,):
-        raise ValueError(f"{name}: expected shape ({count},), got {weights.shape}")
-    if not (weights >= 0).all():
-        raise ValueError(f"{name}: expected numbers of at least 0, got {weights.min()}")
+    weights = _numbers(value, name)
+    check_shape(weights, name, (count,))
+    check_nonnegative(weights, name)
     return weights.astype(np.float64)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..._arrays import Array, as_floats, as_integers, check_shape
+from ..._arrays import Array, as_floats, as_integers, check_nonnegative, check_shape
 from ...gradients import Gradients
 from ...layers import Linear
 from .real import Mask, as_weights, real_steps, scattered
@@ -187,8 +187,7 @@ def _counted(
 def _class_weights(weight: ArrayLike, count: int) -> Array:
     by_class = as_floats(weight, "weight", np.dtype(np.float64))
     check_shape(by_class, "weight", (count,))
-    if not (by_class >= 0).all():
-        raise ValueError(f"weight: expected numbers of at least 0, got {by_class.min()}")
+    check_nonnegative(by_class, "weight")
     return by_class
 
 

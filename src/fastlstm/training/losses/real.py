@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..._arrays import Array, as_booleans, as_floats
+from ..._arrays import Array, as_booleans, as_floats, check_nonnegative
 from ...ragged import Padding
 
 Mask = NDArray[np.bool_]
@@ -43,8 +43,7 @@ def real_steps(
 def as_weights(sample_weight: ArrayLike, shape: tuple[int, ...]) -> Array:
     """Return how much each number of an array of that shape counts; ValueError or TypeError otherwise."""
     weights = as_floats(sample_weight, "sample_weight", np.dtype(np.float64))
-    if not (weights >= 0).all():
-        raise ValueError(f"sample_weight: expected numbers of at least 0, got {weights.min()}")
+    check_nonnegative(weights, "sample_weight")
     try:
         return np.broadcast_to(weights, shape)
     except ValueError:
