@@ -6,7 +6,6 @@ import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 
@@ -15,6 +14,7 @@ from ..layers import Dropout, Linear
 from ..recurrent import LSTM
 from ..sequential import Sequential
 from ..training import Adam, CosineSchedule, fit, predict, quantile_loss
+from ..training.losses.elementwise import flat_quantile_loss
 from .baselines import autoregression, seasonal_errors, seasonal_naive, smoothing
 from .options import above_zero, positive, share
 from .series import QUANTILES, Forecasts, Series, View, carbon_dioxide, sunspots
@@ -60,7 +60,7 @@ def lstm(series: Series, settings: Settings) -> Forecasts:
         fit(
             model,
             (x[None, :last], y[None]),
-            path_loss,
+            partial(flat_quantile_loss, quantiles=QUANTILES),
             optimizer=Adam([model], lr=settings.lr),
             schedule=CosineSchedule,
             epochs=settings.epochs,
@@ -80,13 +80,6 @@ def forecaster(steps: int, settings: Settings, seed: int) -> Sequential:
         *([Dropout(settings.dropout, rng=rng)] if settings.dropout else []),
         Linear(settings.hidden, steps * len(QUANTILES), rng=rng),
     )
-
-
-def path_loss(output: Array, target: Array, **options: Any) -> tuple[float, Array]:
-    """Return the quantile loss of an output that has all steps' quantiles side by side, and its gradient."""
-    quantiles = output.reshape(*target.shape, len(QUANTILES))
-    value, gradient = quantile_loss(quantiles, target, quantiles=QUANTILES, **options)
-    return value, gradient.reshape(output.shape)
 
 
 @dataclass(frozen=True)

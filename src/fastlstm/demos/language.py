@@ -25,6 +25,7 @@ from ..training import (
     CosineSchedule,
     History,
     Progress,
+    evaluate,
     fit,
     softmax_cross_entropy,
     streams,
@@ -122,13 +123,9 @@ def character_model(
 
 def bits_per_character(model: Sequential, text: Indices, chunk: int = 10_000) -> float:
     """Return the mean of -log2 p(next character), reading the text once from its beginning."""
-    nats, state = 0.0, None
-    for first in range(0, len(text) - 1, chunk):
-        inputs = text[first : first + chunk][: len(text) - 1 - first]
-        logits, state = model.run(inputs, state)
-        loss, _ = softmax_cross_entropy(logits, text[first + 1 : first + 1 + len(inputs)])
-        nats += loss * len(inputs)
-    return nats / (len(text) - 1) / math.log(2)
+    once = text[None]
+    nats = evaluate(model, (once[:, :-1], once[:, 1:]), softmax_cross_entropy, bptt=chunk)
+    return nats / math.log(2)
 
 
 def bigram_bits(train: Indices, held_out: Indices, characters: int) -> float:

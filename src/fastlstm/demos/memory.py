@@ -33,6 +33,7 @@ from ..training import (
     Adam,
     Callback,
     Progress,
+    evaluate,
     fit,
     mean_squared_error,
     predict,
@@ -126,8 +127,7 @@ def copying(gap: int, count: int, rng: np.random.Generator) -> Data:
 
 def squared_error(model: Sequential, unseen: Data) -> float:
     """Return the mean squared error."""
-    x, y = unseen
-    return float(np.mean((np.asarray(predict(model, x)) - y) ** 2))
+    return evaluate(model, unseen, mean_squared_error)
 
 
 def share_repeated(model: Sequential, unseen: Data) -> float:
@@ -236,7 +236,7 @@ def learn(
     )
     if history.stopped == "interrupted":
         raise KeyboardInterrupt
-    return Result(model, watch.curve, history.steps if history.stopped == "learned" else None)
+    return Result(model, watch.curve, history.steps if task.learned(watch.curve[-1]) else None)
 
 
 def baseline(name: str, gap: int) -> str:

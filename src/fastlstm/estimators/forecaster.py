@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial as bound
 from typing import Any, Self
@@ -15,7 +14,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
 from .._arrays import Array, as_share, as_size
-from ..training import predict, quantile_loss
+from ..training import predict
+from ..training.losses.elementwise import flat_quantile_loss
 from ._base import LSTMEstimator, unchanged_if_refused
 from ._series import Form, as_series
 
@@ -230,7 +230,7 @@ weight_decay, max_norm, validation_fraction, patience, warm_start, random_state,
             n = values.shape[1]
             self._prepare(n, self.horizon * n * len(self.quantiles), partial)
             validation = self._examples(values, held_out) if len(held_out) else None
-            loss = bound(_loss, quantiles=[float(q) for q in self.quantiles])
+            loss = bound(flat_quantile_loss, quantiles=[float(q) for q in self.quantiles])
             self._learn(self._examples(values, training), validation, loss, partial)
             self._end = values[-self._needed :], form
         return self
@@ -330,9 +330,3 @@ weight_decay, max_norm, validation_fraction, patience, warm_start, random_state,
         share = (score - scores[above - 1]) / (scores[above] - scores[above - 1])
         between: Array = (1 - share) * ahead[..., above - 1] + share * ahead[..., above]
         return between
-
-
-def _loss(output: Array, target: Array, *, quantiles: Sequence[float], **options: Any) -> tuple[float, Array]:
-    """Return the quantile loss of outputs (N, horizon·n·Q)."""
-    value, gradient = quantile_loss(output.reshape(*target.shape, -1), target, quantiles=quantiles, **options)
-    return value, gradient.reshape(output.shape)

@@ -231,6 +231,14 @@ def quantile_loss(
     return _mean(given, wide, lengths, mask, counts, batch_first, values)
 
 
+def flat_quantile_loss(
+    output: Array, target: Array, *, quantiles: Sequence[float], **options: Any
+) -> tuple[float, Array]:
+    """Return `quantile_loss` of an output that has n·Q numbers beside each other for a target's n."""
+    value, gradient = quantile_loss(output.reshape(*target.shape, -1), target, quantiles=quantiles, **options)
+    return value, gradient.reshape(output.shape)
+
+
 def _mean(
     output: ArrayLike,
     target: ArrayLike,
