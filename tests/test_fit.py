@@ -1,26 +1,17 @@
 """fit: what it learns from, what it records, how it stops and goes on."""
 
-import os
 import re
 import signal
-import subprocess
-import sys
-import time
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from support_fit import LENGTHS, StopAfter, readout_model, sequences, step_targets, steps_model, weights
 
-import fastlstm
-from fastlstm import LSTM, RNN, Dropout, Embedding, LastStep, Linear, Sequential
+from fastlstm import LSTM, RNN, Embedding, LastStep, Linear, Sequential
 from fastlstm.training import (
     SGD,
     Adam,
-    Averaging,
-    Callback,
     CosineSchedule,
-    EqualAverage,
     PlateauSchedule,
     StepSchedule,
     clip_gradient_norm,
@@ -28,39 +19,9 @@ from fastlstm.training import (
     evaluate,
     fit,
     mean_squared_error,
-    predict,
     softmax_cross_entropy,
     streams,
 )
-from fastlstm.training.checkpoint import Saved
-from fastlstm.training.samples import POOL, Samples
-
-LENGTHS = [5, 3, 0, 7, 5, 1, 4]
-
-
-def sequences(lengths=LENGTHS, size=3, seed=0):
-    rng = np.random.default_rng(seed)
-    return [rng.standard_normal((length, size)) for length in lengths]
-
-
-def readout_model(**options):
-    return Sequential(LSTM(3, 6, rng=0, **options), LastStep(), Linear(6, 2, rng=1))
-
-
-def steps_model(dtype="float32", batch_first=False):
-    return Sequential(
-        LSTM(3, 6, rng=0, batch_first=batch_first, dtype=dtype), Linear(6, 2, rng=1, dtype=dtype)
-    )
-
-
-def step_targets(x, seed=1):
-    rng = np.random.default_rng(seed)
-    return [rng.standard_normal((len(sequence), 2)) for sequence in x]
-
-
-def weights(model):
-    return {name: array.tobytes() for name, array in model.state_dict().items()}
-
 
 # What it does is what a loop by hand does
 
@@ -210,92 +171,7 @@ def test_a_linear_layer_as_first_and_only():
     assert history["loss"][-1] < 0.3 * history["loss"][0]
 
 
-# Batches
-
-
-@given(
-    st.lists(st.integers(0, 6), min_size=1, max_size=40), st.integers(1, 9), st.booleans(), st.integers(0, 9)
-)
-def test_each_sequence_once_an_epoch(lengths, batch_size, shuffle, seed):
-    samples = Samples((sequences(lengths), None), LSTM(3, 1))
-    batches = samples.plan(batch_size, np.random.default_rng(seed) if shuffle else None)
-    assert sorted(np.concatenate(batches).tolist()) == list(range(len(lengths)))
-    assert sum(len(batch) < batch_size for batch in batches) <= 1
-    if not shuffle:
-        assert np.concatenate(batches).tolist() == list(range(len(lengths)))
-
-
-def test_batches_are_of_like_lengths_and_new_each_time():
-    rng = np.random.default_rng(0)
-    lengths = rng.integers(1, 200, 64 * POOL)
-    samples = Samples((sequences(lengths.tolist(), size=1), None), LSTM(1, 1))
-    batches = samples.plan(32, rng)
-    waste = sum(lengths[batch].max() * len(batch) for batch in batches) / lengths.sum()
-    assert waste < 1.2
-    assert {tuple(sorted(batch)) for batch in batches}.isdisjoint(
-        tuple(sorted(batch)) for batch in samples.plan(32, rng)
-    )
-
-
-@settings(max_examples=30)
-@given(st.integers(1, 12), st.booleans(), st.booleans())
-def test_windows_are_the_whole(steps, ragged, batch_first):
-    x = sequences(LENGTHS if ragged else [6, 6, 6])
-    model = steps_model(batch_first=batch_first)
-    data = (x, step_targets(x), np.arange(len(x)))
-    whole = evaluate(model, data, mean_squared_error)
-    assert evaluate(model, data, mean_squared_error, bptt=steps) == pytest.approx(whole, rel=1e-6)
-
-
-def test_truncated_gradients_stay_in_their_window():
-    """With windows of one step and plain descent, an RNN's gradient is that of single steps."""
-    x = np.random.default_rng(0).standard_normal((2, 3, 3))
-    fitted, by_hand = RNN(3, 2, rng=0, dtype="float64"), RNN(3, 2, rng=0, dtype="float64")
-    fit(
-        fitted,
-        (x, x[..., :2]),
-        mean_squared_error,
-        optimizer=lambda m: SGD(m, lr=0.1),
-        epochs=1,
-        bptt=1,
-        shuffle=False,
-    )
-    sgd, state = SGD([by_hand], lr=0.1), None
-    for t in range(3):
-        y, state, tape = by_hand.forward(x[:, t][None], state)
-        _, dy = mean_squared_error(y, x[:, t, :2][None])
-        gradients = dict(tape.backward(dy).parameters)
-        clip_gradient_norm([gradients], 1.0)
-        sgd.step([gradients])
-    for name, array in by_hand.parameters.items():
-        np.testing.assert_allclose(fitted.parameters[name], array, rtol=1e-12)
-
-
-@pytest.mark.parametrize("batch_first", [False, True])
-def test_predict(batch_first):
-    x = sequences()
-    model = steps_model(batch_first=batch_first)
-    for batch_size in (1, 3, 64):
-        outputs = predict(model, x, batch_size=batch_size)
-        assert all(
-            output.tobytes() == model(sequence).tobytes() for output, sequence in zip(outputs, x, strict=True)
-        )
-    rows = predict(readout_model(batch_first=batch_first), x)
-    assert rows.shape == (7, 2)
-    assert rows[3].tobytes() == readout_model()(x[3]).tobytes()
-    assert predict(LSTM(3, 2, rng=0), np.ones((4, 5, 3)))[0].shape == (5, 2)
-
-
 # Stopping
-
-
-class StopAfter(Callback):
-    def __init__(self, steps):
-        self.steps = steps
-
-    def on_step(self, progress):
-        if progress.history.steps == self.steps:
-            signal.raise_signal(signal.SIGINT)
 
 
 def test_patience_gives_the_best_weights_back():
@@ -435,122 +311,6 @@ def test_schedules():
         epochs=4,
     )
     np.testing.assert_allclose(history["lr"], [1e-3, 1e-3, 1e-3, 1e-4])
-
-
-# Checkpoints
-
-
-def long_run(path=None, callbacks=(), epochs=4, bptt=None):
-    """A run with all that has a state: dropout, order, schedule, momentum, an average, carried state."""
-    x = sequences(np.random.default_rng(5).integers(1, 9, 14).tolist())
-    model = Sequential(
-        LSTM(3, 5, num_layers=2, dropout=0.3, rng=0),
-        Dropout(0.2, rng=np.random.Generator(np.random.MT19937(0))),
-        Linear(5, 2, rng=1),
-    )
-    average = EqualAverage(model)
-    history = fit(
-        model,
-        (x, step_targets(x)),
-        mean_squared_error,
-        schedule=lambda optimizer, total: CosineSchedule(optimizer, 40),
-        epochs=epochs,
-        batch_size=3,
-        validation=(x, step_targets(x, 2)),
-        patience=3,
-        bptt=bptt,
-        callbacks=[Averaging(average), *callbacks],
-        checkpoint=path,
-        rng=np.random.Generator(np.random.Philox(3)),
-    )
-    curves = {name: history.get(name, []) for name in ("loss", "val_loss", "lr")}
-    return weights(model), curves, average.state_dict()
-
-
-@pytest.mark.parametrize("bptt", [None, 2])
-@pytest.mark.parametrize("steps", [1, 5, 6, 11, 17])
-def test_resumed_is_unbroken_to_the_bit(tmp_path, steps, bptt):
-    path = tmp_path / "run"
-    unbroken = long_run(callbacks=[StopAfter(0)], bptt=bptt)
-    broken = long_run(path, callbacks=[StopAfter(steps)], bptt=bptt)
-    assert len(broken[1]["loss"]) < 4
-    resumed = long_run(path, callbacks=[StopAfter(0)], bptt=bptt)
-    assert resumed[:2] == unbroken[:2]
-    assert all(np.array_equal(resumed[2][name], array) for name, array in unbroken[2].items())
-
-
-def test_a_finished_run_goes_on_with_more_epochs(tmp_path):
-    path = tmp_path / "run"
-    short = long_run(path, epochs=2)
-    assert long_run(path, epochs=2)[:2] == short[:2]
-    assert long_run(path, epochs=4)[:2] == long_run(epochs=4)[:2]
-
-
-def test_another_runs_checkpoint_is_refused(tmp_path):
-    x = sequences([3] * 4)
-    data, path = (x, step_targets(x)), tmp_path / "run"
-    fit(steps_model(), data, mean_squared_error, epochs=1, checkpoint=path)
-    before = path.read_bytes()
-    for model, options, sentence in (
-        (LSTM(3, 2), {}, "run with model"),
-        (steps_model(), {"batch_size": 3}, "run with batch_size 3, got one with 32"),
-        (steps_model(), {"optimizer": SGD}, "run with optimizer 'SGD', got one with 'Adam'"),
-    ):
-        state = weights(model)
-        with pytest.raises(ValueError, match=sentence):
-            fit(model, data, mean_squared_error, checkpoint=path, **options)
-        assert weights(model) == state
-    assert path.read_bytes() == before
-    path.write_bytes(before[:-3])
-    with pytest.raises(ValueError, match="checkpoint: expected a checkpoint that this fastlstm's fit wrote"):
-        fit(steps_model(), data, mean_squared_error, checkpoint=path)
-    fastlstm.save(steps_model(), path)
-    with pytest.raises(ValueError, match="format: expected 'fastlstm checkpoint', got 'fastlstm'"):
-        fit(steps_model(), data, mean_squared_error, checkpoint=path)
-
-
-KILLED = """
-import sys, numpy as np, fastlstm
-from fastlstm.training import mean_squared_error
-x = np.random.default_rng(0).standard_normal((40, 5, 3))
-model = fastlstm.LSTM(3, 200, proj_size=2, rng=0)
-print("ready", flush=True)
-data, path, epochs = (x, x[..., :2]), sys.argv[1], int(sys.argv[2])
-options = dict(epochs=epochs, batch_size=4, checkpoint=path, checkpoint_every=0.0, rng=0)
-fastlstm.fit(model, data, mean_squared_error, **options)
-print(hash(tuple(array.tobytes() for array in model.parameters.values())))
-"""
-
-
-def killed_run(path, epochs):
-    environment = os.environ | {"PYTHONHASHSEED": "0"}
-    command = [sys.executable, "-c", KILLED, str(path), str(epochs)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
-
-
-def test_kill_at_any_moment_leaves_the_last_good_checkpoint(tmp_path):
-    unbroken = killed_run(tmp_path / "unbroken", 4)
-    expected = unbroken.communicate()[0]
-    path, rng = tmp_path / "run", np.random.default_rng(0)
-    for _ in range(4):
-        run = killed_run(path, 10**6)
-        run.stdout.readline()
-        deadline = time.monotonic() + 30
-        while not path.exists() and time.monotonic() < deadline:
-            time.sleep(0.001)
-        time.sleep(rng.uniform(0, 0.02))
-        run.kill()
-        run.communicate()
-        assert Saved.read(path).numbers["step"] >= 1
-    path.unlink()
-    run = killed_run(path, 4)
-    run.stdout.readline()
-    while not path.exists():
-        time.sleep(0.001)
-    run.kill()
-    run.communicate()
-    resumed = killed_run(path, 4)
-    assert resumed.communicate()[0] == expected
 
 
 # Bad input
