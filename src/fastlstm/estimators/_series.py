@@ -71,7 +71,7 @@ def step_of(index: Any) -> Any:
 
     step = None
     if isinstance(index, (pd.DatetimeIndex, pd.PeriodIndex)):
-        step = index.freq or (pd.infer_freq(index) if len(index) > 2 else None)
+        step = index.freq or (type(index)(index, freq="infer").freq if len(index) > 2 else None)
     elif index.dtype.kind in "iufm" and len(index) > 1:
         difference = index[1] - index[0]
         if np.allclose(np.diff(index) / difference, 1):
