@@ -54,7 +54,7 @@ static const real EXPM1_Q[] = {
 
 /* Every function below does COUNT vectors side by side, a link of each chain after the other, because one
  * vector's chain alone would leave the processor waiting. COUNT is a constant of at most MOST_ABREAST. */
-#define MOST_ABREAST 4
+#define MOST_ABREAST 6
 #define ABREAST for (int j = 0; j < COUNT; j++)
 
 /* For u <= 0: scale = 2^n, and p = exp(r) - 1. */

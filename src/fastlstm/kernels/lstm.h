@@ -54,11 +54,7 @@ INLINE void lstm_tile(const int R, const int N, fl_index b, fl_index block, fl_i
             lstm_cells(N, p, b + r, unit, 0);
         return;
     }
-    int r = 0;
-    for (; r + 2 <= R; r += 2)
-        lstm_cells(2, p, b + r, unit, 1);
-    if (r < R)
-        lstm_cells(1, p, b + r, unit, 1);
+    lstm_cells(R, p, b, unit, 1);
 }
 
 static void lstm_step(const fl_lstm_step *p)

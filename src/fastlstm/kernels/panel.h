@@ -11,8 +11,9 @@
  * order of k. A sum may be stored and taken up again, but no chain is ever split or changes its order, so
  * a result depends neither on R and N nor on LANES.
  *
- * Where there are more rows than one tile holds, K is cut so that a piece of a block stays in the first
- * cache level while all tiles of rows go over it.
+ * Where there are more rows than one tile holds, K is cut so that a piece of a block stays in the second
+ * cache level while all tiles of rows go over it. A tile asks that level for less than it can give; the first
+ * level would need smaller pieces, and sums that come and go more often.
  */
 #ifndef FASTLSTM_PANEL_H
 #define FASTLSTM_PANEL_H
@@ -29,10 +30,10 @@ INLINE fl_index tile_rows(fl_index rows)
 }
 
 /* How much of K, from k on, is gone over at a time. */
-#define FIRST_LEVEL_BYTES 24576
+#define PIECE_BYTES (1 << 18)
 INLINE fl_index piece_of(fl_index K, fl_index k, fl_index rows)
 {
-    const fl_index piece = FIRST_LEVEL_BYTES / (WIDTH * (fl_index)sizeof(real));
+    const fl_index piece = PIECE_BYTES / (WIDTH * (fl_index)sizeof(real));
     return rows <= TILE_ROWS || K - k < piece + piece / 2 ? K - k : piece;
 }
 
