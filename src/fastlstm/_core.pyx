@@ -19,6 +19,7 @@ from ._kernels cimport (
     FL_OUTPUTS,
     FL_VECTORS,
     fl_adam,
+    fl_ahead,
     fl_available,
     fl_barrier,
     fl_barrier_wait,
@@ -71,6 +72,8 @@ cdef enum:
     SWEPT_BYTES = 1 << 19
     # What `Stepper.advance` returns when another thread is stepping.
     AT_IT = -2
+    # Weights beside which rows to come are projected: beyond, both come from memory.
+    AHEAD_BYTES = 1 << 24
     # Steps that a layer waits for before it follows the layer below.
     FOLLOWED_STEPS = 8
     # Cycles: of one unit's gate update by the vector's width, of a barrier, and of a pass that another

@@ -25,6 +25,10 @@ cdef extern from "kernels/kernels.h" nogil:
         void* out
         fl_index out_ld
 
+    ctypedef struct fl_ahead:
+        fl_product product
+        fl_index column, k
+
     ctypedef struct fl_lstm_step:
         fl_index B, K, H, first, last
         const void* h_prev
@@ -37,6 +41,7 @@ cdef extern from "kernels/kernels.h" nogil:
         void* h
         fl_index h_ld
         void* gates
+        fl_ahead* ahead
 
     ctypedef struct fl_rnn_step:
         fl_index B, K, first, last
@@ -48,6 +53,7 @@ cdef extern from "kernels/kernels.h" nogil:
         void* h
         fl_index h_ld
         int relu
+        fl_ahead* ahead
 
     ctypedef struct fl_lstm_step_backward:
         fl_index B, H, first, last
@@ -79,9 +85,11 @@ cdef extern from "kernels/kernels.h" nogil:
         const char* isa
         int itemsize
         int lanes
+        int ahead_rows
         int plain
         void (*pack)(const fl_pack*) noexcept nogil
         void (*product)(const fl_product*) noexcept nogil
+        void (*end_ahead)(fl_ahead*) noexcept nogil
         void (*lstm_step)(const fl_lstm_step*) noexcept nogil
         void (*rnn_step)(const fl_rnn_step*) noexcept nogil
         void (*lstm_step_backward)(const fl_lstm_step_backward*) noexcept nogil

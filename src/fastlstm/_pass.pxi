@@ -88,6 +88,7 @@ cdef struct Slice:
     Py_ssize_t unit, unit_end  # units of the cell
     Py_ssize_t out, out_end    # numbers of h, where that is projected or a gradient
     char* scratch
+    fl_ahead* ahead            # what steps of a single row do on the side, or NULL
 
 
 cdef struct Pass:

@@ -86,6 +86,7 @@ cdef void cut_sequences(Pass* p, int count) noexcept nogil:
     p.slices[k].last = p.B
     p.count = k + 1
     for k in range(p.count):
+        p.slices[k].ahead = NULL
         p.slices[k].unit = p.slices[k].out = 0
         p.slices[k].unit_end = p.H
         p.slices[k].out_end = p.P
@@ -102,6 +103,7 @@ cdef void cut_units(Pass* p, int count, Py_ssize_t granule) noexcept nogil:
     cdef int k
     p.count = <int>min(min(<Py_ssize_t>count, ceil_div(p.H, granule)), <Py_ssize_t>FL_MOST_MEETING)
     for k in range(p.count):
+        p.slices[k].ahead = NULL
         p.slices[k].first = 0
         p.slices[k].last = p.B
         p.slices[k].unit = boundary(p.H, granule, k, p.count)

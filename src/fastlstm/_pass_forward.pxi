@@ -15,9 +15,16 @@ cdef inline Py_ssize_t steps_projected(const Pass* p, Py_ssize_t sequences) noex
     return 0 if p.T == 1 else min(p.T, rows_projected(p) // max(sequences, <Py_ssize_t>1))
 
 
+cdef inline bint goes_ahead(const Pass* p) noexcept nogil:
+    """Whether rows to come are projected beside the steps: while those of one sequence wait for W_hh."""
+    return p.B == 1 and p.T >= 2 * p.kernels.ahead_rows and p.G * (p.I + p.P) * p.kernels.itemsize <= AHEAD_BYTES
+
+
 cdef inline Py_ssize_t rows_in_scratch(const Pass* p, Py_ssize_t sequences) noexcept nogil:
     """How many projected rows a slice keeps at once, at most."""
     cdef Py_ssize_t steps = steps_projected(p, sequences)
+    if goes_ahead(p):
+        return 3 * p.kernels.ahead_rows
     return steps * sequences if steps else min(rows_projected(p), sequences)
 
 
@@ -33,8 +40,8 @@ cdef inline Py_ssize_t forward_scratch(const Pass* p, Py_ssize_t sequences) noex
     return elements * p.kernels.itemsize
 
 
-cdef void project_rows(const Pass* p, const Slice* s, Py_ssize_t count, const char* x, Py_ssize_t x_ld,
-                       char* out) noexcept nogil:
+cdef fl_product projection(const Pass* p, const Slice* s, Py_ssize_t count, const char* x, Py_ssize_t x_ld,
+                           char* out) noexcept nogil:
     """The first part of some rows' chains: the bias, and x."""
     cdef fl_product job
     job.B = count
@@ -49,6 +56,12 @@ cdef void project_rows(const Pass* p, const Slice* s, Py_ssize_t count, const ch
     job.start_ld = 0
     job.out = out
     job.out_ld = panel_width(p)
+    return job
+
+
+cdef void project_rows(const Pass* p, const Slice* s, Py_ssize_t count, const char* x, Py_ssize_t x_ld,
+                       char* out) noexcept nogil:
+    cdef fl_product job = projection(p, s, count, x, x_ld, out)
     p.kernels.product(&job)
 
 
@@ -94,6 +107,7 @@ cdef void lstm_rows(const Pass* p, const Slice* s, const Rows* rows, char* proje
     else:
         step.c_prev = step.c = at(p, p.c_n, rows.sequence * p.H)
         step.gates = NULL
+    step.ahead = s.ahead
     step.h = at(p, p.y, rows.row * p.y_ld) if p.panel_hr == NULL else m
     step.h_ld = p.y_ld if p.panel_hr == NULL else p.H
     p.kernels.lstm_step(&step)
@@ -112,6 +126,7 @@ cdef void rnn_rows(const Pass* p, const Slice* s, const Rows* rows, char* projec
     step.h = at(p, p.y, rows.row * p.y_ld)
     step.h_ld = p.y_ld
     step.relu = p.relu
+    step.ahead = s.ahead
     p.kernels.rnn_step(&step)
 
 
@@ -198,6 +213,12 @@ cdef void forward_large_steps(Pass* p, const Slice* s, char* m) noexcept nogil:
         finish_step(p, s, t, done, m)
 
 
+cdef void advertise(Pass* p, Py_ssize_t steps) noexcept nogil:
+    """Tell the layer above how many steps are done."""
+    if p.progress != NULL and (steps % FOLLOWED_STEPS == 0 or steps == p.T):
+        fl_progress_set(p.progress, <long>steps)
+
+
 cdef void forward_steps(Pass* p, const Slice* s, Py_ssize_t chunk, char* m, char* x) noexcept nogil:
     """All steps of a slice, projected a chunk of them at a time."""
     cdef Py_ssize_t n = 0, k, t, low, count, row
@@ -216,21 +237,57 @@ cdef void forward_steps(Pass* p, const Slice* s, Py_ssize_t chunk, char* m, char
             if p.reverse:
                 row -= active(p, t, s.first, s.last)
             forward_step(p, s, t, at(p, s.scratch, row * panel_width(p)), m)
-            if p.progress != NULL and ((k + 1) % FOLLOWED_STEPS == 0 or k + 1 == p.T):
-                fl_progress_set(p.progress, <long>(k + 1))
+            advertise(p, k + 1)
             if not p.reverse:
                 row += active(p, t, s.first, s.last)
         n += count
 
 
+cdef inline const char* x_of_steps(const Pass* p, Py_ssize_t n, Py_ssize_t count) noexcept nogil:
+    """The input of the only sequence's steps that are visited n-th to (n + count)-th."""
+    return at(p, p.x, (p.T - n - count if p.reverse else n) * p.x_ld)
+
+
+cdef void forward_ahead(Pass* p, Slice* s, char* m) noexcept nogil:
+    """All steps of the only sequence: beside the steps of some rows, the rows after them are projected."""
+    cdef Py_ssize_t ahead_rows = p.kernels.ahead_rows, n = 0, count = ahead_rows + p.T % ahead_rows, k, to_come
+    cdef char* rows = s.scratch
+    cdef char* other = at(p, rows, 2 * ahead_rows * panel_width(p))
+    cdef fl_ahead ahead
+    if p.followed != NULL:
+        fl_progress_wait(p.followed, <long>count)
+    project_rows(p, s, count, x_of_steps(p, 0, count), p.x_ld, rows)
+    s.ahead = &ahead
+    while n < p.T:
+        to_come = min(ahead_rows, p.T - n - count)
+        if p.followed != NULL:
+            fl_progress_wait(p.followed, <long>(n + count + to_come))
+        ahead.product = projection(p, s, to_come, x_of_steps(p, n + count, to_come), p.x_ld, other)
+        ahead.k, ahead.column = 0, ahead.product.first
+        if to_come == 0:
+            s.ahead = NULL
+        for k in range(count):
+            forward_step(p, s, nth_step(p, n + k),
+                         at(p, rows, (count - 1 - k if p.reverse else k) * panel_width(p)), m)
+            advertise(p, n + k + 1)
+        if to_come:
+            p.kernels.end_ahead(&ahead)
+        n += count
+        count = to_come
+        rows, other = other, rows
+    s.ahead = NULL
+
+
 cdef void forward_slice(void* context, int number) noexcept nogil:
     cdef Pass* p = <Pass*>context
-    cdef const Slice* s = &p.slices[number]
+    cdef Slice* s = &p.slices[number]
     cdef Py_ssize_t sequences = s.last - s.first, chunk = steps_projected(p, sequences)
     cdef char* m = at(p, s.scratch, rows_in_scratch(p, sequences) * panel_width(p))
     cdef char* x = at(p, m, sequences * p.H if p.panel_hr != NULL else 0)
     cdef unsigned long state = fl_flush_denormals()
-    if chunk == 0:
+    if goes_ahead(p):
+        forward_ahead(p, s, m)
+    elif chunk == 0:
         forward_large_steps(p, s, m)
     else:
         forward_steps(p, s, chunk, m, x)

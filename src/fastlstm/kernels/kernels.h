@@ -45,6 +45,13 @@ typedef struct {
     fl_index out_ld;
 } fl_product;
 
+/* A product of `ahead_rows` rows in panel order that is done beside steps of a single row: these wait for their
+ * weights to come in, and multiply on the side. It goes on from where the last step left it. */
+typedef struct {
+    fl_product product;
+    fl_index column, k; /* how far it has come: `first` and 0 to begin with */
+} fl_ahead;
+
 /* lstm_step: pre = start + h_prev·W_hhᵀ, i f g o = σ σ tanh σ (pre), c = f·c_prev + i·g,
  * h = o·tanh(c), for the units [first, last). */
 typedef struct {
@@ -59,6 +66,7 @@ typedef struct {
     void *h;            /* [B][H]; what the projection reads when there is one */
     fl_index h_ld;
     void *gates; /* [B][4][H] activations for backward, or NULL */
+    fl_ahead *ahead; /* what a single row does on the side, or NULL */
 } fl_lstm_step;
 
 /* rnn_step: h = tanh or relu (start + h_prev·W_hhᵀ), for the units [first, last). */
@@ -72,6 +80,7 @@ typedef struct {
     void *h; /* [B][H] */
     fl_index h_ld;
     int relu;
+    fl_ahead *ahead; /* as above */
 } fl_rnn_step;
 
 /* lstm_step_backward: from dh and dc of this step to the gradients of the pre-activations and to dc
@@ -110,9 +119,11 @@ typedef struct {
     const char *isa;
     int itemsize; /* bytes of a real */
     int lanes;    /* reals in a vector: V */
+    int ahead_rows;
     int plain;    /* no vector instructions of its own: BLAS does large products faster */
     void (*pack)(const fl_pack *);
     void (*product)(const fl_product *);
+    void (*end_ahead)(fl_ahead *); /* does what is left of it */
     void (*lstm_step)(const fl_lstm_step *);
     void (*rnn_step)(const fl_rnn_step *);
     void (*lstm_step_backward)(const fl_lstm_step_backward *);

@@ -42,10 +42,15 @@ INLINE void lstm_tile(const int R, const int N, fl_index b, fl_index block, fl_i
 {
     SUMS;
     real *start = (real *)p->start + b * p->start_ld + block * WIDTH;
-    load_sums(R, N, start, p->start_ld, sum);
-    chain(R, N, length, (const real *)p->h_prev + b * p->h_prev_ld + k, p->h_prev_ld, 1,
-          (const real *)p->panel + (block * p->K + k) * WIDTH, p->K * WIDTH, b, sum);
-    store_sums(R, N, start, p->start_ld, sum);
+    const real *h_prev = (const real *)p->h_prev + b * p->h_prev_ld + k;
+    const real *panel = (const real *)p->panel + (block * p->K + k) * WIDTH;
+    if (R == 1 && p->ahead)
+        chain_beside(N, length, h_prev, panel, p->K * WIDTH, start, p->ahead);
+    else {
+        load_sums(R, N, start, p->start_ld, sum);
+        chain(R, N, length, h_prev, p->h_prev_ld, 1, panel, p->K * WIDTH, b, sum);
+        store_sums(R, N, start, p->start_ld, sum);
+    }
     if (k + length < p->K)
         return;
     const fl_index unit = block * LANES;

@@ -8,9 +8,13 @@ INLINE void rnn_tile(const int R, const int N, fl_index b, fl_index block, fl_in
     SUMS;
     const fl_index unit = block * WIDTH;
     real *start = (real *)p->start + b * p->start_ld + unit;
+    const real *h_prev = (const real *)p->h_prev + b * p->h_prev_ld + k;
+    const real *panel = (const real *)p->panel + unit * p->K + k * WIDTH;
+    if (R == 1 && p->ahead)
+        chain_beside(N, length, h_prev, panel, p->K * WIDTH, start, p->ahead);
     load_sums(R, N, start, p->start_ld, sum);
-    chain(R, N, length, (const real *)p->h_prev + b * p->h_prev_ld + k, p->h_prev_ld, 1,
-          (const real *)p->panel + unit * p->K + k * WIDTH, p->K * WIDTH, b, sum);
+    if (R > 1 || !p->ahead)
+        chain(R, N, length, h_prev, p->h_prev_ld, 1, panel, p->K * WIDTH, b, sum);
     if (k + length < p->K) {
         store_sums(R, N, start, p->start_ld, sum);
         return;

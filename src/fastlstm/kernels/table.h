@@ -2,6 +2,8 @@
 #include "activations.h"
 #include "panel.h"
 
+#include "ahead.h"
+
 #include "adam.h"
 #include "lstm.h"
 #include "rnn.h"
@@ -15,9 +17,11 @@ const fl_kernels TABLE(ISA, PER_TYPE(f32, f64)) = {
     .isa = STRING(ISA),
     .itemsize = sizeof(real),
     .lanes = LANES,
+    .ahead_rows = AHEAD_ROWS,
     .plain = PLAIN,
     .pack = pack,
     .product = product,
+    .end_ahead = end_ahead,
     .lstm_step = lstm_step,
     .rnn_step = rnn_step,
     .lstm_step_backward = lstm_step_backward,

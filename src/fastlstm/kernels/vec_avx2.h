@@ -17,6 +17,9 @@ typedef PER_TYPE(__m256, __m256d) vec;
 #define BLOCKS_OF_1 2
 #define BLOCKS_OF_2 1
 #define BLOCKS_OF_3 1
+#define AHEAD_ROWS 4
+#define AHEAD_VECTORS 2
+#define AHEAD_BLOCKS 1
 #define OP(name) PER_TYPE(_mm256_##name##_ps, _mm256_##name##_pd)
 #define INTEGER(name) _mm256_##name
 #define TO_BITS(a) PER_TYPE(_mm256_castps_si256, _mm256_castpd_si256)(a)

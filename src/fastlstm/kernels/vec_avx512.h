@@ -17,6 +17,9 @@ typedef PER_TYPE(__m512, __m512d) vec;
 #define BLOCKS_OF_1 4
 #define BLOCKS_OF_2 2
 #define BLOCKS_OF_3 2
+#define AHEAD_ROWS 8
+#define AHEAD_VECTORS 2
+#define AHEAD_BLOCKS 2
 #define OP(name) PER_TYPE(_mm512_##name##_ps, _mm512_##name##_pd)
 #define INTEGER(name) _mm512_##name
 #define TO_BITS(a) PER_TYPE(_mm512_castps_si512, _mm512_castpd_si512)(a)

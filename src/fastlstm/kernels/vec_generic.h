@@ -8,6 +8,9 @@
 #define BLOCKS_OF_1 1
 #define BLOCKS_OF_2 1
 #define BLOCKS_OF_3 1
+#define AHEAD_ROWS 4
+#define AHEAD_VECTORS 1
+#define AHEAD_BLOCKS 1
 
 typedef struct {
     real lane[LANES];

@@ -11,6 +11,9 @@ typedef PER_TYPE(uint32x4_t, uint64x2_t) bits;
 #define BLOCKS_OF_1 4
 #define BLOCKS_OF_2 2
 #define BLOCKS_OF_3 2
+#define AHEAD_ROWS 8
+#define AHEAD_VECTORS 2
+#define AHEAD_BLOCKS 2
 #define OP(name) PER_TYPE(name##q_f32, name##q_f64)
 #define BITS(name) PER_TYPE(name##q_u32, name##q_u64)
 #define TO_BITS(a) PER_TYPE(vreinterpretq_u32_f32, vreinterpretq_u64_f64)(a)

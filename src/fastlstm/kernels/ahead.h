@@ -1,0 +1,96 @@
+/* A product done beside the chains of a single row.
+ *
+ * One row uses each of its weights once, and they come in from the second cache level at half the speed, or less, at
+ * which they could be multiplied. Rows to come use each weight AHEAD_ROWS times. So the two go side by side:
+ *
+ *     a link of the rows to come      AHEAD_ROWS by AHEAD_VECTORS multiply-adds, AHEAD_VECTORS vectors of weights
+ *     LINKS_BESIDE of the one row     as many multiply-adds, each with a vector of weights of its own
+ *
+ * Both are chains like all others (panel.h), so nobody sees in a result which way it went.
+ */
+#ifndef FASTLSTM_AHEAD_H
+#define FASTLSTM_AHEAD_H
+
+#define LINKS_BESIDE(N) (AHEAD_ROWS * AHEAD_VECTORS / (FL_VECTORS * (N)))
+
+/* How many links of the tile in hand are left; 0 when all is done. */
+INLINE fl_index ahead_left(const fl_ahead *ahead)
+{
+    return ahead->column < ahead->product.last ? ahead->product.K - ahead->k : 0;
+}
+
+/* `links` of the rows to come, and LINKS_BESIDE(N) times as many of one row by N blocks: none for N = 0. */
+INLINE void links_beside(const int N, fl_index links, fl_ahead *ahead, const real *h, const real *panel,
+                         fl_index panel_ld, vec *sum)
+{
+    const fl_product *p = &ahead->product;
+    const fl_index a_ld = p->a_ld, column = ahead->column;
+    const real *a = (const real *)p->a + ahead->k;
+    const real *w_ahead = (const real *)p->panel + column / WIDTH * WIDTH * p->K + ahead->k * WIDTH + column % WIDTH;
+    const real *start = ahead->k ? p->out : p->start;
+    const fl_index start_ld = ahead->k ? p->out_ld : p->start_ld;
+    vec ahead_sum[AHEAD_ROWS][AHEAD_VECTORS];
+    for (int r = 0; r < AHEAD_ROWS; r++)
+        for (int v = 0; v < AHEAD_VECTORS; v++)
+            ahead_sum[r][v] = vload(start + r * start_ld + column + v * LANES);
+    for (fl_index link = 0; link < links; link++, a++, w_ahead += WIDTH) {
+        vec w[AHEAD_VECTORS];
+        for (int v = 0; v < AHEAD_VECTORS; v++) {
+            w[v] = vload(w_ahead + v * LANES);
+            vkeep(&w[v]);
+        }
+        for (int r = 0; r < AHEAD_ROWS; r++) {
+            const vec x = vset(a[r * a_ld]);
+            for (int v = 0; v < AHEAD_VECTORS; v++)
+                ahead_sum[r][v] = vfma(w[v], x, ahead_sum[r][v]);
+        }
+        for (int beside = 0; N && beside < LINKS_BESIDE(N); beside++, h++, panel += WIDTH) {
+            const vec h_k = vset(*h);
+            for (int n = 0; n < N; n++)
+                for (int v = 0; v < FL_VECTORS; v++)
+                    sum[n * FL_VECTORS + v] =
+                        vfma(vload(panel + n * panel_ld + v * LANES), h_k, sum[n * FL_VECTORS + v]);
+        }
+    }
+    for (int r = 0; r < AHEAD_ROWS; r++)
+        for (int v = 0; v < AHEAD_VECTORS; v++)
+            vstore((real *)p->out + r * p->out_ld + column + v * LANES, ahead_sum[r][v]);
+    ahead->k += links;
+    if (ahead->k == p->K) {
+        ahead->k = 0;
+        ahead->column += AHEAD_VECTORS * LANES;
+    }
+}
+
+/* One row's chains over AHEAD_BLOCKS blocks or one, as far as there is something to do beside them, then alone. */
+INLINE void blocks_beside(const int N, fl_index K, const real *h, const real *panel, fl_index panel_ld, real *start,
+                          fl_ahead *ahead)
+{
+    SUMS;
+    fl_index k = 0, links;
+    load_sums(1, N, start, 0, sum);
+    while ((links = smaller((K - k) / LINKS_BESIDE(N), ahead_left(ahead))) > 0) {
+        links_beside(N, links, ahead, h + k, panel + k * WIDTH, panel_ld, sum[0]);
+        k += links * LINKS_BESIDE(N);
+    }
+    chain(1, N, K - k, h + k, 0, 1, panel + k * WIDTH, panel_ld, 0, sum);
+    store_sums(1, N, start, 0, sum);
+}
+
+INLINE void chain_beside(const int N, fl_index K, const real *h, const real *panel, fl_index panel_ld, real *start,
+                         fl_ahead *ahead)
+{
+    int n = 0;
+    for (; n + AHEAD_BLOCKS <= N; n += AHEAD_BLOCKS)
+        blocks_beside(AHEAD_BLOCKS, K, h, panel + n * panel_ld, panel_ld, start + n * WIDTH, ahead);
+    for (; n < N; n++)
+        blocks_beside(1, K, h, panel + n * panel_ld, panel_ld, start + n * WIDTH, ahead);
+}
+
+static void end_ahead(fl_ahead *ahead)
+{
+    for (fl_index links; (links = ahead_left(ahead)) > 0;)
+        links_beside(0, links, ahead, NULL, NULL, 0, NULL);
+}
+
+#endif
