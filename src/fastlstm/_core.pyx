@@ -44,6 +44,7 @@ from ._kernels cimport (
     fl_workers_started,
     fl_workers_supported,
     fl_workers_take,
+    fl_workers_take_awake,
 )
 
 cdef extern from *:
@@ -60,7 +61,8 @@ cdef extern from *:
 cnp.import_array()
 
 cdef enum:
-    ALIGNMENT = 64
+    # Two lines of a cache: processors fetch them in pairs, so a pair is what two threads should not share.
+    ALIGNMENT = 128
     HUGE_PAGE = 1 << 21
     MOST_SLICES = 256
     # Projected inputs in flight, in bytes a slice, at least: they should stay in the second cache level.
@@ -77,10 +79,11 @@ cdef enum:
     # Steps that a layer waits for before it follows the layer below.
     FOLLOWED_STEPS = 8
     # Cycles: of one unit's gate update by the vector's width, of a barrier, and of a pass that another
-    # thread is worth waking for.
+    # thread is worth waking for, or telling of where it is awake.
     CYCLES_PER_UPDATE = 60
-    CYCLES_PER_MEETING = 1200
+    CYCLES_PER_MEETING = 400
     CYCLES_WORTH_WAKING = 60000
+    CYCLES_WORTH_TELLING = 3000
 
 
 # Configuration ----------------------------------------------------------------------------------------
@@ -190,6 +193,23 @@ cdef Matrix matrix(
     matrix.array = array
     matrix.data = <char*>cnp.PyArray_DATA(held)
     return matrix
+
+
+def empty(tuple shape, cnp.dtype dtype):
+    """Return a new C-contiguous array of anything, as `numpy.empty` does, that begins with a line of the cache:
+    what two threads write side by side then shares no line, and no vector of a row lies across two."""
+    cdef cnp.npy_intp[3] sizes
+    cdef cnp.npy_intp reserved = ALIGNMENT
+    cdef Py_ssize_t count = dtype.itemsize, k
+    for k in range(len(shape)):
+        sizes[k] = shape[k]
+        count *= sizes[k]
+    reserved += count
+    cdef cnp.ndarray memory = cnp.PyArray_SimpleNew(1, &reserved, cnp.NPY_UINT8)
+    cdef char* start = aligned(<char*>cnp.PyArray_DATA(memory), ALIGNMENT)
+    cdef cnp.ndarray array = cnp.PyArray_SimpleNewFromData(<int>len(shape), sizes, dtype.type_num, start)
+    cnp.set_array_base(array, memory)
+    return array
 
 
 cdef inline char* data(Matrix held) noexcept:

@@ -111,6 +111,7 @@ cdef extern from "kernels/workers.h" nogil:
         pass
 
     int fl_workers_take(int wanted)
+    int fl_workers_take_awake(int wanted)
     void fl_workers_give(int taken)
     void fl_workers_run(int count, void (*task)(void* context, int k) noexcept nogil, void* context)
     void fl_barrier_wait(fl_barrier* barrier, int k, int count)

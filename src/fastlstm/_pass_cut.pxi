@@ -53,17 +53,18 @@ cdef int threads_wanted(const Pass* p, Py_ssize_t granule, double* cycles) noexc
 
 cdef void take_threads(Pass* p, double work, Py_ssize_t granule) noexcept nogil:
     """Take as many threads as shorten a pass of `work` times the steps' cycles."""
-    cdef double cycles
+    cdef double cycles, alone
     cdef int wanted
     cdef bint by_units = False
     p.threads = 0
     if thread_count == 1 or p.offset[p.T] == 0:
         return
-    if shortest(p, 1, granule, &by_units) * work < CYCLES_WORTH_WAKING:
+    alone = shortest(p, 1, granule, &by_units) * work
+    if alone < CYCLES_WORTH_TELLING:
         return
     wanted = threads_wanted(p, granule, &cycles)
     if wanted > 1:
-        p.threads = fl_workers_take(wanted)
+        p.threads = (fl_workers_take if alone >= CYCLES_WORTH_WAKING else fl_workers_take_awake)(wanted)
 
 
 cdef void give_threads(Pass* p) noexcept nogil:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ._arrays import Array, as_integers, check_shape
-from ._core import RaggedBatch
+from ._core import RaggedBatch, empty
 
 
 class Arrangement:
@@ -72,7 +72,7 @@ class Arrangement:
         """Undo `sort`."""
         if self.dense:
             return states
-        out = np.empty_like(states)
+        out = empty(states.shape, states.dtype)
         out[:, self._order] = states
         return out
 
@@ -136,7 +136,7 @@ class Padding:
 
     def empty(self, columns: int, dtype: np.dtype[Any]) -> Array:
         """Return a new array of anything in the caller's layout."""
-        return np.empty(self.shape(columns), dtype)
+        return empty(self.shape(columns), dtype)
 
     def adjacent_rows(self, arrangement: Arrangement, array: Array) -> Array | None:
         """Return the rows of an array in the caller's layout as a view, None where they lie apart."""

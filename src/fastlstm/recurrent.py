@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from ._arrays import Array, as_dtype, as_floats, as_probability, as_size, check_shape
-from ._core import Forward, Layer, run
+from ._core import Forward, Layer, empty, run
 from .inspection import Trace, trace
 from .parameters import Parameterised, Weights
 from .ragged import Arrangement, Padding
@@ -229,7 +229,7 @@ class Recurrent(Parameterised, Generic[State]):
         layers = self._layers(weights)
         states = self._states(state, padding, "state")
         start = [arrangement.sort(array, copy=training) for array in states]
-        final = [np.empty_like(array) for array in start]
+        final = [empty(array.shape, array.dtype) for array in start]
         dropout = self.dropout if drop else 0.0
         kept = Kept(arrangement, layers, start, self._workspaces.take(), dropout) if training else None
         rows = arrangement.rows(padding.time_major(given)).astype(self.dtype, copy=False)
@@ -270,7 +270,7 @@ class Recurrent(Parameterised, Generic[State]):
             elif layer == self.num_layers - 1 and result_rows is not None:
                 y = result_rows
             else:
-                y = np.empty((len(rows), columns), self.dtype)
+                y = empty((len(rows), columns), self.dtype)
             for direction in range(self.directions):
                 k = layer * self.directions + direction
                 gates, cells = (None, None) if kept is None else kept.begin_direction(self)

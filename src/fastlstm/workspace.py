@@ -14,7 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._arrays import Array
+from ._core import empty
 
+BYTE = np.dtype(np.uint8)
 SMALLEST = 1 << 16
 """Bytes below which memory is not worth keeping."""
 
@@ -29,9 +31,9 @@ class Workspace:
     def bytes(self, size: int) -> NDArray[np.uint8]:
         """Return so many bytes of anything."""
         if size < SMALLEST:
-            return np.empty(size, np.uint8)
+            return empty((size,), BYTE)
         fitting = [k for k, block in enumerate(self._spare) if size <= block.nbytes <= 2 * size]
-        block = self._spare.pop(fitting[0]) if fitting else np.empty(size, np.uint8)
+        block = self._spare.pop(fitting[0]) if fitting else empty((size,), BYTE)
         self._used.append(block)
         return block[:size]
 

@@ -22,7 +22,7 @@ class Fastlstm:
         model.load_state_dict(inputs.parameters)
         if cell.carried:
             y = np.empty(model.output_size, model.dtype)
-            step = partial(model.stream().step, inputs.x[0, 0], out=y)
+            step = partial(model.stream().step, inputs.x[0, 0], y)
             return {"stream": Way(step, lambda y: {"y": y[None, None]})}
         if not cell.training:
             return {"call": Way(partial(model, inputs.x), lambda result: {"y": result[0]})}

@@ -45,6 +45,8 @@ INLINE fl_index piece_of(fl_index K, fl_index k, fl_index rows)
         fl_index block = (begin);                                                                            \
         for (; (rows) == 1 && block + BLOCKS_OF_1 <= (end); block += BLOCKS_OF_1)                            \
             body(1, BLOCKS_OF_1, 0, block, 0, K, __VA_ARGS__);                                               \
+        for (; (rows) == 1 && BLOCKS_OF_1 > 2 && block + 2 <= (end); block += 2)                             \
+            body(1, 2, 0, block, 0, K, __VA_ARGS__);                                                         \
         for (; (rows) == 2 && block + BLOCKS_OF_2 <= (end); block += BLOCKS_OF_2)                            \
             body(2, BLOCKS_OF_2, 0, block, 0, K, __VA_ARGS__);                                               \
         for (; (rows) == 3 && block + BLOCKS_OF_3 <= (end); block += BLOCKS_OF_3)                            \

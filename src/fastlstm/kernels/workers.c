@@ -16,6 +16,11 @@ int fl_workers_take(int wanted)
     return 1;
 }
 void fl_workers_give(int taken) { (void)taken; }
+int fl_workers_take_awake(int wanted)
+{
+    (void)wanted;
+    return 0;
+}
 void fl_workers_run(int count, void (*task)(void *, int), void *context)
 {
     for (int k = 0; k < count; k++)
@@ -39,9 +44,11 @@ enum {
     MOST_WORKERS = 255,
     AWAKE_NANOSECONDS = 50000, /* how long a worker waits for the next job before it sleeps */
     SPINS_BEFORE_YIELD = 2000, /* how often a thread looks for another before it lets others run */
-    SPINS_PER_LOOK_AT_CLOCK = 32
+    SPINS_PER_LOOK_AT_CLOCK = 32,
+    MISSED_BEFORE_ROUSED = 64 /* times that awake workers were asked for in vain */
 };
 
+/* What one side writes lies apart from what the other side watches. */
 static struct {
     pthread_mutex_t taken; /* held by the caller that has the workers */
     pthread_mutex_t lock;  /* guards going to sleep and waking */
@@ -49,12 +56,16 @@ static struct {
     _Atomic int callers;  /* between take and give */
     _Atomic int started;  /* workers */
     _Atomic int sleeping; /* workers */
+    _Atomic unsigned missed;
+    char apart_from_callers[128];
     /* The last job: its serial number above the lowest byte, its count less 1 in it. One word, so that a
      * worker that comes late, when the job is over, still reads whether it was meant. */
     _Atomic uint64_t job;
-    _Atomic int running; /* workers that have not ended the job */
     void (*task)(void *, int);
     void *context;
+    char apart_from_job[128];
+    _Atomic int running; /* workers that have not ended the job */
+    char apart_from_running[128];
 } pool = {
     .taken = PTHREAD_MUTEX_INITIALIZER,
     .lock = PTHREAD_MUTEX_INITIALIZER,
@@ -172,6 +183,32 @@ int fl_workers_take(int wanted)
     return threads;
 }
 
+/* Publishes a job for so many workers, and wakes those asleep. */
+static void publish(int workers_wanted)
+{
+    atomic_store(&pool.job, ((atomic_load(&pool.job) >> 8) + 1) << 8 | (uint64_t)workers_wanted);
+    if (atomic_load(&pool.sleeping)) {
+        pthread_mutex_lock(&pool.lock);
+        pthread_cond_broadcast(&pool.wake);
+        pthread_mutex_unlock(&pool.lock);
+    }
+}
+
+int fl_workers_take_awake(int wanted)
+{
+    if (wanted < 2)
+        return 0;
+    if (pool.started >= wanted - 1 && !atomic_load(&pool.sleeping))
+        return fl_workers_take(wanted);
+    if (atomic_fetch_add(&pool.missed, 1) % MISSED_BEFORE_ROUSED == MISSED_BEFORE_ROUSED - 1) {
+        const int taken = fl_workers_take(wanted);
+        if (taken > 1)
+            publish(0); /* nobody's job, but whoever looks at it stays awake */
+        fl_workers_give(taken);
+    }
+    return 0;
+}
+
 void fl_workers_give(int taken)
 {
     if (taken > 1)
@@ -185,12 +222,7 @@ void fl_workers_run(int count, void (*task)(void *, int), void *context)
         pool.task = task;
         pool.context = context;
         atomic_store(&pool.running, count - 1);
-        atomic_store(&pool.job, ((atomic_load(&pool.job) >> 8) + 1) << 8 | (uint64_t)(count - 1));
-        if (atomic_load(&pool.sleeping)) {
-            pthread_mutex_lock(&pool.lock);
-            pthread_cond_broadcast(&pool.wake);
-            pthread_mutex_unlock(&pool.lock);
-        }
+        publish(count - 1);
     }
     task(context, 0);
     for (int looks = 0; count > 1 && atomic_load(&pool.running);)

@@ -13,6 +13,10 @@
 int fl_workers_take(int wanted);
 void fl_workers_give(int taken);
 
+/* The same for work so small that nobody is worth waking for it: 0, with nothing to give back, unless all workers
+ * are awake. Whoever asks often gets them roused, without waiting for it. */
+int fl_workers_take_awake(int wanted);
+
 /* Runs task(context, k) for each k in [0, count), each on a thread of its own, 0 on the caller's; returns
  * when all have ended. `count` is at most what was taken. The same k is the same thread each time. */
 void fl_workers_run(int count, void (*task)(void *context, int k), void *context);
@@ -21,6 +25,7 @@ void fl_workers_run(int count, void (*task)(void *context, int k), void *context
  * `count` have come. Each task writes to a line of memory of its own, which costs the others one look. */
 #define FL_MOST_MEETING 16
 typedef struct {
+    char apart[128]; /* what stands before is read by all, and would have to be fetched again each time */
     struct {
         _Atomic unsigned rounds;
         char apart[124]; /* never two in one line, however the whole is aligned */
