@@ -4,7 +4,7 @@
 
 cdef enum:
     OUTPUTS = 12               # threads share these sums in multiples of so many: whole tiles
-    SUMMED_ROWS = 256          # rows of a chunk, at most
+    SUMMED_ROWS = 512          # rows of a chunk, at most
     STRIP = 48                 # outputs whose numbers are copied together at a time
     FAR_APART = 4096           # bytes between rows from which on that pays
     INPUT_BYTES = 1 << 19      # of gates that the input's gradient is made from at a time
@@ -48,73 +48,84 @@ cdef void pack_chunk(const Pass* p, Py_ssize_t count, const char* rows, Py_ssize
     pack(p.kernels, FL_OUTPUTS, columns, count, rows, 1, ld, panel)
 
 
-cdef void copy_strip(const Pass* p, Py_ssize_t count, const char* rows, Py_ssize_t ld, Py_ssize_t outputs,
-                     char* strip) noexcept nogil:
-    cdef Py_ssize_t row
-    for row in range(count):
-        copy(p, at(p, strip, row * STRIP), at(p, rows, row * ld), outputs)
+cdef struct Factor:
+    # What a chunk's rows are multiplied by, packed, and the sums that it adds to.
+    const char* panel          # [blocks of columns][count][4][V]
+    Py_ssize_t columns
+    char* out                  # [outputs][columns]
 
 
-cdef void add_products(const Pass* p, Py_ssize_t count, const char* rows, Py_ssize_t ld, Py_ssize_t outputs,
-                       const char* panel, Py_ssize_t columns, char* out, char* strip) noexcept nogil:
-    """out[m][n] += the sum over a chunk's rows of rows[row][m] times the packed [row][n].
+cdef Py_ssize_t begin_strip(const Pass* p, Py_ssize_t count, const char** rows, Py_ssize_t* ld, Py_ssize_t outputs,
+                            char* strip) noexcept nogil:
+    """How many outputs to go over at a time, from `rows` on: all of them, or a strip.
 
     Rows that lie a page apart would each need a page's address and share few lines of the first cache
     level: their numbers are copied together, some outputs at a time.
     """
-    cdef bint far = ld * p.kernels.itemsize >= FAR_APART
+    cdef Py_ssize_t row
+    if ld[0] * p.kernels.itemsize < FAR_APART:
+        return outputs
+    outputs = min(outputs, <Py_ssize_t>STRIP)
+    for row in range(count):
+        copy(p, at(p, strip, row * STRIP), at(p, rows[0], row * ld[0]), outputs)
+    rows[0], ld[0] = strip, STRIP
+    return outputs
+
+
+cdef void add_products(const Pass* p, Py_ssize_t count, const char* rows, Py_ssize_t ld, Py_ssize_t outputs,
+                       const Factor* factors, int number, char* total, char* strip) noexcept nogil:
+    """out[m][n] += the sum over a chunk's rows of rows[row][m] times the packed [row][n], for each factor; and
+    total[m] += that of rows[row][m], unless it is NULL."""
     cdef Py_ssize_t m = 0
+    cdef int k
     cdef fl_product job
     job.K = count
     job.first = 0
-    job.last = columns
     job.a_ld = 1
-    job.a_k = STRIP if far else ld
-    job.panel = panel
-    job.start_ld = job.out_ld = columns
     while m < outputs:
-        job.B = min(outputs - m, <Py_ssize_t>STRIP) if far else outputs
-        job.a = rows
-        if far:
-            copy_strip(p, count, at(p, rows, m), ld, job.B, strip)
-            job.a = strip
-        job.start = job.out = at(p, out, m * columns)
-        p.kernels.product(&job)
+        job.a, job.a_k = at(p, rows, m), ld
+        job.B = begin_strip(p, count, <const char**>&job.a, &job.a_k, outputs - m, strip)
+        for k in range(number):
+            job.panel = factors[k].panel
+            job.last = job.start_ld = job.out_ld = factors[k].columns
+            job.start = job.out = at(p, factors[k].out, m * factors[k].columns)
+            p.kernels.product(&job)
+        if total != NULL:
+            # All rows of the chunk onto one: the distance between two rows of the result is 0.
+            p.kernels.accumulate(count, job.B, job.a, job.a_k, at(p, total, m), 0)
         m += job.B
 
 
 cdef void add_weight_sums(const Pass* p, Py_ssize_t first_gate, Py_ssize_t last_gate,
                           char* scratch) noexcept nogil:
     """The gradients of W_ih, W_hh and the bias for the gates first_gate..last_gate."""
-    cdef Py_ssize_t rows = p.offset[p.T], first = 0, count, outputs = last_gate - first_gate, t = 0
-    cdef Py_ssize_t chunk = chunk_rows(p)
+    cdef Py_ssize_t rows = p.offset[p.T], first = 0, count, t = 0, chunk = chunk_rows(p)
     cdef char* strip = scratch
     cdef char* h_rows = at(p, strip, chunk * STRIP)
-    cdef char* panel = at(p, h_rows, chunk * p.P)
-    cdef const char* gates
+    cdef Factor[2] factors
+    factors[0] = Factor(at(p, h_rows, chunk * p.P), p.I, at(p, p.dw_ih, first_gate * p.I))
+    factors[1] = Factor(factors[0].panel + panel_bytes(p.kernels, FL_OUTPUTS, p.I, chunk), p.P,
+                        at(p, p.dw_hh, first_gate * p.P))
     while first < rows:
         count = min(rows - first, chunk)
-        gates = at(p, p.gates, first * p.G + first_gate)
-        pack_chunk(p, count, at(p, p.x, first * p.x_ld), p.x_ld, p.I, panel)
-        add_products(p, count, gates, p.G, outputs, panel, p.I, at(p, p.dw_ih, first_gate * p.I), strip)
+        pack_chunk(p, count, at(p, p.x, first * p.x_ld), p.x_ld, p.I, <char*>factors[0].panel)
         gather_h_before(p, first, first + count, &t, h_rows)
-        pack_chunk(p, count, h_rows, p.P, p.P, panel)
-        add_products(p, count, gates, p.G, outputs, panel, p.P, at(p, p.dw_hh, first_gate * p.P), strip)
-        # All rows of the chunk onto one: the distance between two rows of the result is 0.
-        p.kernels.accumulate(count, outputs, gates, p.G, at(p, p.dbias, first_gate), 0)
+        pack_chunk(p, count, h_rows, p.P, p.P, <char*>factors[1].panel)
+        add_products(p, count, at(p, p.gates, first * p.G + first_gate), p.G, last_gate - first_gate, factors, 2,
+                     at(p, p.dbias, first_gate), strip)
         first += count
 
 
-cdef void add_projection_sums(const Pass* p, Py_ssize_t first_out, Py_ssize_t last_out,
+cdef void add_projection_sums(const Pass* p, Py_ssize_t first_out, Py_ssize_t last_out, char* total,
                               char* scratch) noexcept nogil:
-    """The gradient of W_hr for the outputs first_out..last_out."""
+    """The gradient of W_hr for the outputs first_out..last_out, and that of a bias unless it is NULL."""
     cdef Py_ssize_t rows = p.offset[p.T], first = 0, count, chunk = chunk_rows(p)
-    cdef char* panel = at(p, scratch, chunk * STRIP)
+    cdef Factor factor = Factor(at(p, scratch, chunk * STRIP), p.H, at(p, p.dw_hr, first_out * p.H))
     while first < rows:
         count = min(rows - first, chunk)
-        pack_chunk(p, count, at(p, p.m_rows, first * p.H), p.H, p.H, panel)
-        add_products(p, count, at(p, p.dh_rows, first * p.P + first_out), p.P, last_out - first_out, panel,
-                     p.H, at(p, p.dw_hr, first_out * p.H), scratch)
+        pack_chunk(p, count, at(p, p.m_rows, first * p.H), p.H, p.H, <char*>factor.panel)
+        add_products(p, count, at(p, p.dh_rows, first * p.P + first_out), p.P, last_out - first_out, &factor, 1,
+                     total, scratch)
         first += count
 
 
@@ -152,17 +163,21 @@ cdef void sums_slice(void* context, int k) noexcept nogil:
     cdef Py_ssize_t rows = p.offset[p.T]
     add_weight_sums(p, share(sums, p.G, k), share(sums, p.G, k + 1), scratch)
     if p.w_hr != NULL:
-        add_projection_sums(p, share(sums, p.P, k), share(sums, p.P, k + 1), scratch)
+        add_projection_sums(p, share(sums, p.P, k), share(sums, p.P, k + 1), NULL, scratch)
     if p.dx != NULL:
         input_gradient(p, share(sums, rows, k), share(sums, rows, k + 1))
     fl_restore(state)
 
 
 cdef inline Py_ssize_t sums_scratch(const Pass* p) noexcept nogil:
-    """Bytes that one thread needs: a strip, h of the step before, and a packed chunk."""
-    cdef Py_ssize_t chunk = chunk_rows(p)
-    return ((STRIP + p.P) * chunk * p.kernels.itemsize
-            + panel_bytes(p.kernels, FL_OUTPUTS, max(p.I, max(p.P, p.H)), chunk))
+    """Bytes that one thread needs: a strip, h of the step before, and packed chunks, of x and h or of o.tanh(c)."""
+    cdef Py_ssize_t chunk = chunk_rows(p), of_cell = 0, of_projection = 0
+    if p.dw_hh != NULL:
+        of_cell = (panel_bytes(p.kernels, FL_OUTPUTS, p.I, chunk) + panel_bytes(p.kernels, FL_OUTPUTS, p.P, chunk)
+                   + p.P * chunk * p.kernels.itemsize)
+    if p.dw_hr != NULL:
+        of_projection = panel_bytes(p.kernels, FL_OUTPUTS, p.H, chunk)
+    return STRIP * chunk * p.kernels.itemsize + max(of_cell, of_projection)
 
 
 cdef int add_sums(const Pass* p) noexcept nogil:

@@ -113,9 +113,8 @@ cdef void product_sums_slice(void* context, int k) noexcept nogil:
     cdef const Pass* p = sums.p
     cdef unsigned long state = fl_flush_denormals()
     cdef Py_ssize_t first = share(sums, p.P, k), rows = p.offset[1]
-    add_projection_sums(p, first, share(sums, p.P, k + 1), sums.scratch + k * sums.scratch_bytes)
-    p.kernels.accumulate(rows, share(sums, p.P, k + 1) - first, at(p, p.dh_rows, first), p.P,
-                         at(p, p.dbias, first), 0)
+    add_projection_sums(p, first, share(sums, p.P, k + 1), at(p, p.dbias, first),
+                        sums.scratch + k * sums.scratch_bytes)
     input_gradient(p, share(sums, rows, k), share(sums, rows, k + 1))
     fl_restore(state)
 
