@@ -7,6 +7,7 @@ import os
 from array import array as native_array
 
 cimport numpy as cnp
+from cpython.ref cimport Py_INCREF, PyObject
 from libc.math cimport ceil
 from libc.stdint cimport int64_t, uintptr_t
 from libc.stdlib cimport free, malloc
@@ -58,6 +59,9 @@ cdef extern from *:
     const int fastlstm_core = 1;
     """
 
+cdef extern from "numpy/arrayobject.h":
+    object PyArray_NewFromDescr(type, cnp.dtype, int, cnp.npy_intp*, cnp.npy_intp*, void*, int, PyObject*)
+
 cnp.import_array()
 
 cdef enum:
@@ -67,11 +71,9 @@ cdef enum:
     MOST_SLICES = 256
     # Projected inputs in flight, in bytes a slice, at least: they should stay in the second cache level.
     PROJECTION_BYTES = 1 << 19
-    # Weights that stay in a core's own cache, in bytes.
-    FIRST_LEVEL = 3 << 13
-    SECOND_LEVEL = 3 << 19
-    # Of weights beyond that, so many bytes at a time.
-    SWEPT_BYTES = 1 << 19
+    # A core's own caches where the system does not tell.
+    USUAL_FIRST_LEVEL = 1 << 15
+    USUAL_SECOND_LEVEL = 1 << 20
     # What `Stepper.advance` returns when another thread is stepping.
     AT_IT = -2
     # Weights beside which rows to come are projected: beyond, both come from memory.
@@ -207,7 +209,9 @@ def empty(tuple shape, cnp.dtype dtype):
     reserved += count
     cdef cnp.ndarray memory = cnp.PyArray_SimpleNew(1, &reserved, cnp.NPY_UINT8)
     cdef char* start = aligned(<char*>cnp.PyArray_DATA(memory), ALIGNMENT)
-    cdef cnp.ndarray array = cnp.PyArray_SimpleNewFromData(<int>len(shape), sizes, dtype.type_num, start)
+    Py_INCREF(dtype)  # which the new array takes over
+    cdef cnp.ndarray array = PyArray_NewFromDescr(
+        cnp.ndarray, dtype, <int>len(shape), sizes, NULL, start, cnp.NPY_ARRAY_CARRAY, NULL)
     cnp.set_array_base(array, memory)
     return array
 

@@ -3,12 +3,43 @@
 # The costs are cycles, counted roughly: what matters is which way is shorter, and whether another thread is
 # worth waking. A vector of weights feeds two multiply-adds a cycle, once it has come from where it lies.
 
+cdef extern from *:
+    """
+    #if defined(__unix__) || defined(__APPLE__)
+    #include <unistd.h>
+    #endif
+    /* Bytes of a core's own cache, 0 where the system does not tell. */
+    static Py_ssize_t fl_cache_bytes(int level)
+    {
+    #ifdef _SC_LEVEL2_CACHE_SIZE
+        const long bytes = sysconf(level == 1 ? _SC_LEVEL1_DCACHE_SIZE : _SC_LEVEL2_CACHE_SIZE);
+        return bytes > 0 ? bytes : 0;
+    #else
+        return 0 * level;
+    #endif
+    }
+    """
+    Py_ssize_t fl_cache_bytes(int level)
+
+# Weights that stay in each level, in bytes: a quarter is for what passes through.
+cdef Py_ssize_t first_level = (fl_cache_bytes(1) or USUAL_FIRST_LEVEL) // 4 * 3
+cdef Py_ssize_t second_level = (fl_cache_bytes(2) or USUAL_SECOND_LEVEL) // 4 * 3
+# Of weights beyond the second level, so many bytes at a time.
+cdef Py_ssize_t swept_bytes = second_level // 3
+
+
+def caches():
+    """Return the bytes of a core's own two levels of cache, as the system tells or, where it does not, as assumed;
+    and whether it told."""
+    return first_level // 3 * 4, second_level // 3 * 4, fl_cache_bytes(1) > 0 and fl_cache_bytes(2) > 0
+
+
 cdef double cycles_a_weight(const Pass* p, double rows, double weights) noexcept nogil:
     """Cycles for each vector of weights by `rows` rows, when so many weights are gone over in turn."""
     cdef double level = weights * p.kernels.itemsize
-    cdef double fetch = 0.6 if level <= FIRST_LEVEL else 1.5
-    if level > SECOND_LEVEL:  # a sweep finds some of them in the second level all the same
-        fetch = (1.5 * SECOND_LEVEL + 6 * (level - SECOND_LEVEL)) / level
+    cdef double fetch = 0.6 if level <= first_level else 1.5
+    if level > second_level:  # a sweep finds some of them in the second level all the same
+        fetch = (1.5 * second_level + 6 * (level - second_level)) / level
     return max(rows / 2, fetch)
 
 
@@ -186,9 +217,9 @@ cdef void begin_sweep(const Pass* p, const Slice* s, Py_ssize_t n, Py_ssize_t in
     sweep.units = max(s.unit_end - s.unit, <Py_ssize_t>1)
     sweep.turn = 0
     sweep.descending = n & 1
-    if sweep.units * unit_bytes > SECOND_LEVEL:
+    if sweep.units * unit_bytes > second_level:
         in_block = units_in_block(p.kernels, p.grouping)
-        sweep.units = ceil_div(SWEPT_BYTES // unit_bytes, in_block) * in_block
+        sweep.units = ceil_div(swept_bytes // unit_bytes, in_block) * in_block
         sweep.units = max(sweep.units, in_block)
     sweep.turns = ceil_div(s.unit_end - s.unit, sweep.units)
 

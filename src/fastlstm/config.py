@@ -86,11 +86,13 @@ def get_num_threads() -> int:
 
 def _config() -> dict[str, Any]:
     blas = scipy.show_config(mode="dicts")["Build Dependencies"]["blas"]
+    first, second, told = _core.caches()
     current, available = _core.current_isa(), _core.available_isas()
     return {
         "instruction set": current,
         "available": available,
         "falls back": None if current != "generic" else "generic: plain C, no vector instructions of its own",
+        "caches": f"{first >> 10} KB, {second >> 10} KB" + ("" if told else " (assumed: the system does not tell)"),
         "threads": _core.get_num_threads() if _core.threads_supported() else 1,
         "threads started": _core.threads_started(),
         "blas": f"{blas.get('name')} {blas.get('version')}",
@@ -120,7 +122,7 @@ def show_config(mode: Literal["print", "dicts"] = "print") -> dict[str, Any] | N
     --------
     >>> import fastlstm
     >>> sorted(fastlstm.show_config("dicts"))
-    ['available', 'blas', 'falls back', 'instruction set', 'threads', 'threads started']
+    ['available', 'blas', 'caches', 'falls back', 'instruction set', 'threads', 'threads started']
     """
     if mode not in ("print", "dicts"):
         raise ValueError(f"mode: expected 'print' or 'dicts', got {mode!r}")

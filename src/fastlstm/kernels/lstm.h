@@ -5,15 +5,16 @@
 #ifndef FASTLSTM_LSTM_H
 #define FASTLSTM_LSTM_H
 
-/* The gate update of `count` vectors of units, [row][unit] from `row` and `unit` on: one row's, or one unit's
- * over some rows. Their pre-activations lie in `start`, where o then waits for tanh(c). */
-INLINE void lstm_cells(const int COUNT, const fl_lstm_step *p, fl_index row, fl_index unit, int by_rows)
+/* The gate update of a tile, R rows by N vectors of units from `row` and `unit` on, all abreast. Its pre-activations
+ * lie in `start`, where o then waits for tanh(c). */
+INLINE void lstm_cells(const int R, const int N, const fl_lstm_step *p, fl_index row, fl_index unit)
 {
+    const int COUNT = R * N;
     vec tanh_c[MOST_ABREAST];
     const fl_index H = p->H;
     ABREAST
     {
-        const fl_index at_row = by_rows ? row + j : row, at_unit = by_rows ? unit : unit + j * LANES;
+        const fl_index at_row = row + j / N, at_unit = unit + j % N * LANES;
         const fl_index at = at_row * H + at_unit, lanes = smaller(H - at_unit, LANES);
         real *pre = (real *)p->start + at_row * p->start_ld + at_unit * FL_VECTORS;
         vec gate[FL_VECTORS];
@@ -30,7 +31,7 @@ INLINE void lstm_cells(const int COUNT, const fl_lstm_step *p, fl_index row, fl_
     tanh_v(COUNT, tanh_c);
     ABREAST
     {
-        const fl_index at_row = by_rows ? row + j : row, at_unit = by_rows ? unit : unit + j * LANES;
+        const fl_index at_row = row + j / N, at_unit = unit + j % N * LANES;
         const vec o = vload((const real *)p->start + at_row * p->start_ld + at_unit * FL_VECTORS);
         vstore_n((real *)p->h + at_row * p->h_ld + at_unit, vmul(o, tanh_c[j]), smaller(H - at_unit, LANES));
     }
@@ -51,15 +52,8 @@ INLINE void lstm_tile(const int R, const int N, fl_index b, fl_index block, fl_i
         chain(R, N, length, h_prev, p->h_prev_ld, 1, panel, p->K * WIDTH, b, sum);
         store_sums(R, N, start, p->start_ld, sum);
     }
-    if (k + length < p->K)
-        return;
-    const fl_index unit = block * LANES;
-    if (N > 1) {
-        for (int r = 0; r < R; r++)
-            lstm_cells(N, p, b + r, unit, 0);
-        return;
-    }
-    lstm_cells(R, p, b, unit, 1);
+    if (k + length == p->K)
+        lstm_cells(R, N, p, b, block * LANES);
 }
 
 static void lstm_step(const fl_lstm_step *p)
