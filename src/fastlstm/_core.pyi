@@ -35,7 +35,7 @@ class RaggedBatch:
     T: int
     B: int
     rows: int
-    def __init__(self, lengths: NDArray[np.int64]) -> None: ...
+    def __init__(self, lengths: NDArray[np.int64] | None = None, T: int = 0, B: int = 0) -> None: ...
 
 class Layer:
     cell: str

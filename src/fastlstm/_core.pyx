@@ -4,7 +4,6 @@
 without the GIL. _pass.pxi tells how a pass runs."""
 
 import os
-from array import array as native_array
 
 cimport numpy as cnp
 from cpython.ref cimport Py_INCREF, PyObject
@@ -227,8 +226,10 @@ cdef class RaggedBatch:
 
     Parameters
     ----------
-    lengths : int64 array (B,)
+    lengths : int64 array (B,), optional
         In descending order.
+    T, B : int
+        In the place of `lengths`, for B sequences which all have T steps.
     """
 
     cdef readonly Py_ssize_t T          # steps of the longest sequence
@@ -237,18 +238,20 @@ cdef class RaggedBatch:
     cdef Py_ssize_t* offset             # [T + 1] first row of each step
     cdef Py_ssize_t* length             # [B] in descending order
 
-    def __cinit__(self, const int64_t[::1] lengths):
+    def __cinit__(self, const int64_t[::1] lengths=None, Py_ssize_t T=0, Py_ssize_t B=0):
         cdef Py_ssize_t b, t
-        self.B = lengths.shape[0]
-        self.T = lengths[0] if self.B else 0
+        self.B = B if lengths is None else lengths.shape[0]
+        self.T = 0
+        if self.B:
+            self.T = T if lengths is None else lengths[0]
         self.offset = <Py_ssize_t*>malloc((self.T + 1 + self.B) * sizeof(Py_ssize_t))
         if self.offset == NULL:
             raise MemoryError
         self.length = self.offset + self.T + 1
         for b in range(self.B):
-            if lengths[b] < 0 or (b and lengths[b] > lengths[b - 1]):
+            self.length[b] = self.T if lengths is None else lengths[b]
+            if self.length[b] < 0 or (b and self.length[b] > self.length[b - 1]):
                 raise ValueError("lengths: expected them not negative and in descending order")
-            self.length[b] = lengths[b]
         cdef Py_ssize_t active = self.B
         self.offset[0] = 0
         for t in range(self.T):
@@ -518,7 +521,7 @@ cdef class Stepper:
         cdef Py_ssize_t k
         cdef Layer layer = layers[0]
         cdef int itemsize = layer.kernels.itemsize
-        cdef RaggedBatch batch = RaggedBatch(native_array("q", [1] * B))
+        cdef RaggedBatch batch = RaggedBatch(T=1, B=B)
         cdef Matrix h_k, c_k, y_k, x_k = None
         self.typenum = cnp.NPY_FLOAT if itemsize == 4 else cnp.NPY_DOUBLE
         self.itemsize, self.batch_size, self.input_size = itemsize, B, layer.input_size

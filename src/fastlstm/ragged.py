@@ -37,7 +37,7 @@ class Arrangement:
         self._shape = (T, B)
         self.dense = lengths is None
         if lengths is None:
-            self.batch = RaggedBatch(np.full(B, T, np.int64))
+            self.batch = RaggedBatch(T=T, B=B)
             return
         self._order = np.argsort(-lengths, kind="stable")
         sorted_lengths = lengths[self._order]

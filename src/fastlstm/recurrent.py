@@ -258,7 +258,7 @@ class Recurrent(Parameterised, Generic[State]):
         result_rows: Array | None,
     ) -> Array:
         """Return the last layer's rows, in `result_rows` if those are given."""
-        size, columns = self.output_size, self._gives
+        size, columns, directions = self.output_size, self._gives, self.directions
         passes: list[Forward] = []
         for layer in range(self.num_layers):
             if kept is not None:
@@ -271,10 +271,10 @@ class Recurrent(Parameterised, Generic[State]):
                 y = result_rows
             else:
                 y = empty((len(rows), columns), self.dtype)
-            for direction in range(self.directions):
-                k = layer * self.directions + direction
+            for direction in range(directions):
+                k = layer * directions + direction
                 gates, cells = (None, None) if kept is None else kept.begin_direction(self)
-                part = y[:, direction * size : (direction + 1) * size]
+                part = y if directions == 1 else y[:, direction * size : (direction + 1) * size]
                 h_c_0, h_c_n = h_and_c(start, k), h_and_c(final, k)
                 passes.append(Forward(layers[k], arrangement.batch, rows, *h_c_0, part, *h_c_n, gates, cells))
             rows = y
@@ -282,8 +282,8 @@ class Recurrent(Parameterised, Generic[State]):
         return rows
 
     def _padding(self, x: Array) -> Padding:
-        layout = "(B, T, I)" if self.batch_first else "(T, B, I)"
         if x.ndim not in (2, 3) or x.shape[-1] != self.input_size:
+            layout = "(B, T, I)" if self.batch_first else "(T, B, I)"
             raise ValueError(f"x: expected shape {layout} or (T, I) with I={self.input_size}, got {x.shape}")
         return Padding.of(x.shape[:-1], self.batch_first)
 
@@ -312,16 +312,17 @@ class Recurrent(Parameterised, Generic[State]):
     def _states(self, state: State | None, padding: Padding, argument: str) -> list[Array]:
         """Return a checked state, or zeros, as (layers·D, B, size) arrays."""
         count = self.num_layers * self.directions
+        shapes = [(count, padding.B, self._state_size(name)) for name in self._state_names]
+        if state is None:
+            return [np.zeros(shape, self.dtype) for shape in shapes]
         arrays = []
-        parts = (None,) * len(self._state_names) if state is None else self._from_state(state, argument)
-        for name, part in zip(self._state_names, parts, strict=True):
-            size = self._state_size(name)
-            shape = (count, padding.B, size)
+        parts = self._from_state(state, argument)
+        for name, shape, part in zip(self._state_names, shapes, parts, strict=True):
             if part is None:
                 arrays.append(np.zeros(shape, self.dtype))
                 continue
             array = as_floats(part, f"{argument} {name}", self.dtype)
-            check_shape(array, f"{argument} {name}", padding.state_shape(count, size))
+            check_shape(array, f"{argument} {name}", padding.state_shape(count, shape[-1]))
             arrays.append(array.reshape(shape))
         return arrays
 
