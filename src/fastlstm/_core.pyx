@@ -64,9 +64,6 @@ cdef extern from "numpy/arrayobject.h":
 cnp.import_array()
 
 cdef enum:
-    # Two lines of a cache: processors fetch them in pairs, so a pair is what two threads should not share.
-    ALIGNMENT = 128
-    HUGE_PAGE = 1 << 21
     MOST_SLICES = 256
     # Projected inputs in flight, in bytes a slice, at least: they should stay in the second cache level.
     PROJECTION_BYTES = 1 << 19
@@ -86,6 +83,8 @@ cdef enum:
     CYCLES_WORTH_WAKING = 60000
     CYCLES_WORTH_TELLING = 3000
 
+
+include "_memory.pxi"
 
 # Configuration ----------------------------------------------------------------------------------------
 
@@ -194,25 +193,6 @@ cdef Matrix matrix(
     matrix.array = array
     matrix.data = <char*>cnp.PyArray_DATA(held)
     return matrix
-
-
-def empty(tuple shape, cnp.dtype dtype):
-    """Return a new C-contiguous array of anything, as `numpy.empty` does, that begins with a line of the cache:
-    what two threads write side by side then shares no line, and no vector of a row lies across two."""
-    cdef cnp.npy_intp[3] sizes
-    cdef cnp.npy_intp reserved = ALIGNMENT
-    cdef Py_ssize_t count = dtype.itemsize, k
-    for k in range(len(shape)):
-        sizes[k] = shape[k]
-        count *= sizes[k]
-    reserved += count
-    cdef cnp.ndarray memory = cnp.PyArray_SimpleNew(1, &reserved, cnp.NPY_UINT8)
-    cdef char* start = aligned(<char*>cnp.PyArray_DATA(memory), ALIGNMENT)
-    Py_INCREF(dtype)  # which the new array takes over
-    cdef cnp.ndarray array = PyArray_NewFromDescr(
-        cnp.ndarray, dtype, <int>len(shape), sizes, NULL, start, cnp.NPY_ARRAY_CARRAY, NULL)
-    cnp.set_array_base(array, memory)
-    return array
 
 
 cdef inline char* data(Matrix held) noexcept:
@@ -329,8 +309,7 @@ cdef class Layer:
     cdef readonly Py_ssize_t gates_size     # G, pre-activations: 4.H for an LSTM, H for a plain RNN
     cdef object weight_ih, weight_hh, weight_hr
     cdef Py_ssize_t blocks              # panels of the gates
-    cdef char* panels                   # what the pointers below point into
-    cdef char* bias                     # [blocks][4][V]
+    cdef char* bias                     # [blocks][4][V]; the panels follow it
     cdef char* panel_ih                 # [blocks][I][4][V]
     cdef char* panel_hh                 # [blocks][P][4][V]
     cdef char* panel_hr                 # [blocks of P][H][4][V], when projected
@@ -362,7 +341,7 @@ cdef class Layer:
         if w_hr is not None:
             size += panel_bytes(kernels, FL_OUTPUTS, P, H)
         self.blocks = blocks_of(kernels, grouping, G)
-        self.bias = aligned_malloc(size, &self.panels)
+        self.bias = take_memory(size)
         if self.bias == NULL:
             raise MemoryError
         self.panel_ih = pack(kernels, grouping, G, 1, bias.data, 1, 0, self.bias)
@@ -374,7 +353,7 @@ cdef class Layer:
             pack(kernels, FL_OUTPUTS, P, H, w_hr.data, w_hr.ld, 1, self.panel_hr)
 
     def __dealloc__(self):
-        free(self.panels)
+        give_memory(self.bias)
 
     def workspace_bytes(self, RaggedBatch batch):
         """How many bytes of workspace `backward` can use."""
@@ -551,14 +530,14 @@ cdef class Stepper:
         cdef Py_ssize_t wanted = 0, k
         for k in range(self.count):
             wanted = max(wanted, reserve_wanted(&self.passes[k], forward_scratch))
-        cdef char* start = aligned_malloc(wanted, &self.scratch)
-        if start == NULL:
+        self.scratch = take_memory(wanted)
+        if self.scratch == NULL:
             raise MemoryError
         for k in range(self.count):
-            self.passes[k].reserve, self.passes[k].reserve_bytes = start, wanted
+            self.passes[k].reserve, self.passes[k].reserve_bytes = self.scratch, wanted
 
     def __dealloc__(self):
-        free(self.scratch)
+        give_memory(self.scratch)
         free(self.passes)
 
     def step(self, x, out):

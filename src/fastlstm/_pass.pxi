@@ -13,37 +13,6 @@
 
 # Panels ----------------------------------------------------------------------------------------------
 
-cdef extern from *:
-    """
-    #ifdef __linux__
-    #include <sys/mman.h>
-    static void fl_prefer_huge_pages(void* memory, size_t size) { madvise(memory, size, MADV_HUGEPAGE); }
-    #else
-    static void fl_prefer_huge_pages(void* memory, size_t size) { (void)memory, (void)size; }
-    #endif
-    """
-    void fl_prefer_huge_pages(void* memory, size_t size) noexcept nogil
-
-
-cdef inline char* aligned(char* start, Py_ssize_t alignment) noexcept nogil:
-    return <char*>((<uintptr_t>start + alignment - 1) // alignment * alignment)
-
-
-cdef inline char* aligned_malloc(Py_ssize_t size, char** memory) noexcept nogil:
-    """Return aligned memory, and in `memory` what is to be freed for it.
-
-    What fills a huge page may lie on huge ones: fewer addresses to look up as a pass reads the weights.
-    """
-    cdef Py_ssize_t alignment = HUGE_PAGE if size >= HUGE_PAGE else ALIGNMENT
-    memory[0] = <char*>malloc(size + alignment)
-    if memory[0] == NULL:
-        return NULL
-    cdef char* start = aligned(memory[0], alignment)
-    if size >= HUGE_PAGE:
-        fl_prefer_huge_pages(start, size // HUGE_PAGE * HUGE_PAGE)
-    return start
-
-
 cdef inline Py_ssize_t ceil_div(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
     return (a + b - 1) // b
 

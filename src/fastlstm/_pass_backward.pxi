@@ -128,7 +128,7 @@ cdef int prepare_backward(Pass* p, char** memory) noexcept nogil:
     cdef char* end = p.reserve
     memory[0] = NULL
     if p.reserve_bytes < backward_bytes(p):
-        end = aligned_malloc(backward_bytes(p), memory)
+        end = memory[0] = take_memory(backward_bytes(p))
         if end == NULL:
             return -1
     p.reserve_bytes = 0
@@ -157,5 +157,5 @@ cdef int backward_pass(Pass* p) noexcept nogil:
     if status == 0:
         status = add_sums(p)
     give_threads(p)
-    free(memory)
+    give_memory(memory)
     return status

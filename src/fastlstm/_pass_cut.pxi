@@ -163,7 +163,7 @@ cdef Py_ssize_t reserve_wanted(const Pass* p, scratch_t scratch) noexcept nogil:
 
 cdef int cut(Pass* p, Slice* slices, scratch_t scratch, Py_ssize_t granule, char** memory) noexcept nogil:
     """Cut a pass into `slices`; -1 when there is no memory for their scratch, else `memory` is to be
-    freed."""
+    given back."""
     cdef Py_ssize_t needed, k
     cdef char* start = p.reserve
     memory[0] = NULL
@@ -178,7 +178,7 @@ cdef int cut(Pass* p, Slice* slices, scratch_t scratch, Py_ssize_t granule, char
     p.by_units = p.by_units and p.count > 1
     needed = scratch_of_slices(p, scratch)
     if p.reserve_bytes < (needed if p.by_units else needed * p.count):
-        start = aligned_malloc(needed if p.by_units else needed * p.count, memory)
+        start = memory[0] = take_memory(needed if p.by_units else needed * p.count)
         if start == NULL:
             return -1
     for k in range(p.count):
@@ -193,7 +193,7 @@ cdef int run_slices(Pass* p, task_t task, scratch_t scratch, Py_ssize_t granule)
     if cut(p, slices, scratch, granule, &memory) < 0:
         return -1
     fl_workers_run(p.count, task, p)
-    free(memory)
+    give_memory(memory)
     return 0
 
 

@@ -382,8 +382,8 @@ cdef int forward_pair(Pass* a, Pass* b) noexcept nogil:
         fl_workers_run(2, forward_one_of_two, both)
         final_states(a)
         final_states(b)
-    free(memory[0])
-    free(memory[1])
+    give_memory(memory[0])
+    give_memory(memory[1])
     return status
 
 

@@ -183,17 +183,16 @@ cdef inline Py_ssize_t sums_scratch(const Pass* p) noexcept nogil:
 cdef int add_sums(const Pass* p) noexcept nogil:
     """Share the sums out among the pass's threads; -1 when there is no memory."""
     cdef Sums sums
-    cdef char* memory
     if p.kernels.plain:
         return add_sums_by_blas(p)
     sums.p = p
     sums.count = max(1, p.threads)
     sums.scratch_bytes = sums_scratch(p)
-    sums.scratch = aligned_malloc(sums.count * sums.scratch_bytes, &memory)
+    sums.scratch = take_memory(sums.count * sums.scratch_bytes)
     if sums.scratch == NULL:
         return -1
     fl_workers_run(sums.count, sums_slice, &sums)
-    free(memory)
+    give_memory(sums.scratch)
     return 0
 
 

@@ -45,7 +45,6 @@ cdef class Product:
     cdef const fl_kernels* kernels
     cdef Matrix weight, bias
     cdef Py_ssize_t M, K
-    cdef char* memory
     cdef char* panel                    # [blocks of M][K][4][V]
 
     def __cinit__(self, weight, bias):
@@ -56,13 +55,13 @@ cdef class Product:
         self.M, self.K = M, K
         self.weight = matrix(weight, "weight", M, K, itemsize)
         self.bias = matrix(bias, "bias", 1, M, itemsize)
-        self.panel = aligned_malloc(panel_bytes(self.kernels, FL_OUTPUTS, M, K), &self.memory)
+        self.panel = take_memory(panel_bytes(self.kernels, FL_OUTPUTS, M, K))
         if self.panel == NULL:
             raise MemoryError
         pack(self.kernels, FL_OUTPUTS, M, K, self.weight.data, K, 1, self.panel)
 
     def __dealloc__(self):
-        free(self.memory)
+        give_memory(self.panel)
 
     def forward(self, x, y):
         """Write the product for x (rows, K) to y (rows, M)."""
@@ -93,7 +92,6 @@ cdef class Product:
         cdef Matrix dx_held = matrix(dx, "dx", rows, K, itemsize, True)
         cdef Matrix dweight_held = matrix(dweight, "dweight", M, K, itemsize, True)
         cdef Matrix dbias_held = matrix(dbias, "dbias", 1, M, itemsize, True)
-        cdef char* memory
         offset[0], offset[1] = 0, rows
         memset(&p, 0, sizeof(Pass))
         p.kernels, p.offset, p.T, p.B = self.kernels, offset, 1, rows
@@ -102,8 +100,7 @@ cdef class Product:
         p.gates, p.dx, p.dx_ld = dy_held.data, dx_held.data, dx_held.ld
         p.dbias = dbias_held.data
         with nogil:
-            status = product_backward(&p, &memory)
-            free(memory)
+            status = product_backward(&p)
         if status < 0:
             raise MemoryError
 
@@ -119,19 +116,20 @@ cdef void product_sums_slice(void* context, int k) noexcept nogil:
     fl_restore(state)
 
 
-cdef int product_backward(Pass* p, char** memory) noexcept nogil:
-    """All gradients of a linear layer; -1 when there is no memory, which is to be freed otherwise."""
+cdef int product_backward(Pass* p) noexcept nogil:
+    """All gradients of a linear layer; -1 when there is no memory."""
     cdef Sums sums
     cdef Py_ssize_t transposed = ceil_div(panel_bytes(p.kernels, FL_OUTPUTS, p.I, p.G), ALIGNMENT) * ALIGNMENT
     cdef char* panel
     sums.p = p
     sums.scratch_bytes = sums_scratch(p)
     sums.count = take_for_product(4 * <double>p.offset[1], <double>p.G * p.I, p.kernels.lanes)
-    panel = aligned_malloc(transposed + sums.count * sums.scratch_bytes, memory)
+    panel = take_memory(transposed + sums.count * sums.scratch_bytes)
     if panel != NULL:
         pack(p.kernels, FL_OUTPUTS, p.I, p.G, p.w_hr, 1, p.I, panel)
         p.panel_ih_t = panel
         sums.scratch = panel + transposed
         fl_workers_run(sums.count, product_sums_slice, &sums)
     fl_workers_give(sums.count)
+    give_memory(panel)
     return 0 if panel != NULL else -1

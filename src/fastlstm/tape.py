@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ._arrays import Array, as_floats, check_shape
-from ._core import Layer
+from ._core import Layer, zeros
 from .gradients import Gradients
 from .ragged import Arrangement, Padding
 from .workspace import Workspace
@@ -147,9 +147,11 @@ class Tape(Generic[State]):
         parameters: dict[str, Array] = {}
         needed = max(packed.workspace_bytes(kept.arrangement.batch) for packed in kept.layers)
         workspace = kept.workspace.bytes(needed)
+        d_input = padding.empty(model.input_size, self._input_dtype) if input_gradient else None
         for layer in reversed(range(model.num_layers)):
-            wanted = input_gradient or layer > 0
-            d_rows = self._backward_layer(layer, kept, d_rows, d_start, parameters, workspace, wanted)
+            dx = self._input_rows(layer, kept, d_input)
+            self._backward_layer(layer, kept, d_rows, d_start, parameters, workspace, dx)
+            d_rows = dx
             mask = kept.masks[layer - 1] if layer else None
             if mask is not None and d_rows is not None:
                 d_rows *= mask
@@ -157,9 +159,7 @@ class Tape(Generic[State]):
             model._like_caller(kept.arrangement.unsort(array), padding).astype(dtype, copy=False)
             for array, dtype in zip(d_start, self._state_dtypes, strict=True)
         ]
-        d_input = None
-        if d_rows is not None:
-            d_input = padding.empty(d_rows.shape[1], self._input_dtype)
+        if d_input is not None and d_rows is not None and not np.may_share_memory(d_rows, d_input):
             padding.unpack(kept.arrangement, d_rows, d_input)
         model._workspaces.give(kept.workspace)
         return Gradients(
@@ -167,6 +167,17 @@ class Tape(Generic[State]):
             model._to_state(states),
             {name: parameters[name] for name in model.parameters},
         )
+
+    def _input_rows(self, layer: int, kept: Kept, d_input: Array | None) -> Array | None:
+        """Return the array for the gradient of a layer's input rows: the result itself, if that can be."""
+        dtype = self._model.dtype
+        if layer == 0:
+            if d_input is None:
+                return None
+            rows = self._padding.adjacent_rows(kept.arrangement, d_input)
+            if rows is not None and d_input.dtype == dtype:
+                return rows
+        return kept.workspace.empty(*kept.inputs[layer].shape, dtype)
 
     def _backward_layer(
         self,
@@ -176,21 +187,20 @@ class Tape(Generic[State]):
         d_start: list[Array],
         parameters: dict[str, Array],
         workspace: NDArray[np.uint8],
-        input_gradient: bool,
-    ) -> Array | None:
-        """Run both directions of a layer; return its input's gradient, turn d_start's into the initial's."""
+        dx: Array | None,
+    ) -> None:
+        """Run both directions of a layer: write its input's gradient, turn d_start's into the initial's."""
         model, size, rows = self._model, self._model.output_size, kept.inputs[layer]
-        dx = kept.workspace.empty(rows.shape[0], rows.shape[1], model.dtype) if input_gradient else None
         for direction in range(model.directions):
             place, k = Place(layer, direction), layer * model.directions + direction
             weights = [name for name in model.parameters if name in map(place.name, SHORT_NAMES)]
-            gradients = {name: np.zeros_like(model.parameters[name]) for name in weights}
+            gradients = {name: zeros(model.parameters[name].shape, model.dtype) for name in weights}
             gates = kept.gates[k]
             if gates is None:
                 gates = kept.workspace.empty(len(rows), model.hidden_size, model.dtype)
             bias = gradients.get(place.name("bias_ih"))
             if bias is None:
-                bias = np.zeros(gates.shape[1], model.dtype)
+                bias = zeros((gates.shape[1],), model.dtype)
             kept.layers[k].backward(
                 kept.arrangement.batch,
                 rows,
@@ -211,4 +221,3 @@ class Tape(Generic[State]):
             if model.bias:
                 gradients[place.name("bias_hh")] = bias.copy()
             parameters |= gradients
-        return dx
