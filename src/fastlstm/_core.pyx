@@ -379,7 +379,7 @@ cdef class Layer:
         dx : array (rows, I), written; None if nobody asks for the input's gradient
         add_dx : bool
             Add to `dx` instead.
-        dweight_ih, dweight_hh, dbias, dweight_hr : arrays like the weights, added to
+        dweight_ih, dweight_hh, dbias, dweight_hr : arrays like the weights, written
             `dbias` is the gradient of each bias; `dweight_hr` is None without a projection.
         workspace : uint8 array, optional
             `workspace_bytes` or more, overwritten; spares the pass asking for memory of its own.
@@ -408,6 +408,7 @@ cdef class Layer:
             matrix(cells, "cells", rows, H, itemsize),
         )
         p.w_ih, p.w_hh, p.w_hr = w_ih.data, w_hh.data, data(w_hr)
+        p.fresh = True
         p.dh, p.dc = dh_held.data, data(dc_held)
         if dy_held is not None:
             p.dy, p.dy_ld = dy_held.data, dy_held.ld

@@ -127,10 +127,3 @@ def empty(tuple shape, cnp.dtype dtype):
         cnp.ndarray, dtype, <int>len(shape), sizes, NULL, memory.start, cnp.NPY_ARRAY_CARRAY, NULL)
     cnp.set_array_base(array, memory)
     return array
-
-
-def zeros(tuple shape, cnp.dtype dtype):
-    """Return a new array of zeros, otherwise as from `empty`."""
-    array = empty(shape, dtype)
-    array.fill(0)
-    return array

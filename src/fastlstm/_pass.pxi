@@ -94,7 +94,8 @@ cdef struct Pass:
     char* dx                   # [rows][I], or NULL
     Py_ssize_t dx_ld
     bint add_dx                # to what dx holds
-    char* dw_ih                # gradients like the weights, added to
+    bint fresh                 # the weights' gradients hold nothing yet: the first sums are written, not added
+    char* dw_ih                # gradients like the weights
     char* dw_hh
     char* dbias                # [G]
     char* dw_hr

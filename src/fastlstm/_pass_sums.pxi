@@ -73,9 +73,9 @@ cdef Py_ssize_t begin_strip(const Pass* p, Py_ssize_t count, const char** rows, 
 
 
 cdef void add_products(const Pass* p, Py_ssize_t count, const char* rows, Py_ssize_t ld, Py_ssize_t outputs,
-                       const Factor* factors, int number, char* total, char* strip) noexcept nogil:
+                       const Factor* factors, int number, bint first, char* total, char* strip) noexcept nogil:
     """out[m][n] += the sum over a chunk's rows of rows[row][m] times the packed [row][n], for each factor; and
-    total[m] += that of rows[row][m], unless it is NULL."""
+    total[m] += that of rows[row][m], unless it is NULL. The first sums are written to `out` instead."""
     cdef Py_ssize_t m = 0
     cdef int k
     cdef fl_product job
@@ -88,7 +88,8 @@ cdef void add_products(const Pass* p, Py_ssize_t count, const char* rows, Py_ssi
         for k in range(number):
             job.panel = factors[k].panel
             job.last = job.start_ld = job.out_ld = factors[k].columns
-            job.start = job.out = at(p, factors[k].out, m * factors[k].columns)
+            job.out = at(p, factors[k].out, m * factors[k].columns)
+            job.start = NULL if first else job.out
             p.kernels.product(&job)
         if total != NULL:
             # All rows of the chunk onto one: the distance between two rows of the result is 0.
@@ -112,7 +113,7 @@ cdef void add_weight_sums(const Pass* p, Py_ssize_t first_gate, Py_ssize_t last_
         gather_h_before(p, first, first + count, &t, h_rows)
         pack_chunk(p, count, h_rows, p.P, p.P, <char*>factors[1].panel)
         add_products(p, count, at(p, p.gates, first * p.G + first_gate), p.G, last_gate - first_gate, factors, 2,
-                     at(p, p.dbias, first_gate), strip)
+                     p.fresh and first == 0, at(p, p.dbias, first_gate), strip)
         first += count
 
 
@@ -125,7 +126,7 @@ cdef void add_projection_sums(const Pass* p, Py_ssize_t first_out, Py_ssize_t la
         count = min(rows - first, chunk)
         pack_chunk(p, count, at(p, p.m_rows, first * p.H), p.H, p.H, <char*>factor.panel)
         add_products(p, count, at(p, p.dh_rows, first * p.P + first_out), p.P, last_out - first_out, &factor, 1,
-                     total, scratch)
+                     p.fresh and first == 0, total, scratch)
         first += count
 
 
@@ -180,9 +181,19 @@ cdef inline Py_ssize_t sums_scratch(const Pass* p) noexcept nogil:
     return STRIP * chunk * p.kernels.itemsize + max(of_cell, of_projection)
 
 
+cdef void clear(const Pass* p, char* out, Py_ssize_t elements) noexcept nogil:
+    if out != NULL:
+        memset(out, 0, elements * p.kernels.itemsize)
+
+
 cdef int add_sums(const Pass* p) noexcept nogil:
     """Share the sums out among the pass's threads; -1 when there is no memory."""
     cdef Sums sums
+    clear(p, p.dbias, p.G)
+    if p.kernels.plain or p.offset[p.T] == 0:
+        clear(p, p.dw_ih, p.G * p.I)
+        clear(p, p.dw_hh, p.G * p.P)
+        clear(p, p.dw_hr, p.P * p.H)
     if p.kernels.plain:
         return add_sums_by_blas(p)
     sums.p = p

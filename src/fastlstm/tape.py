@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ._arrays import Array, as_floats, check_shape
-from ._core import Layer, zeros
+from ._core import Layer, empty
 from .gradients import Gradients
 from .ragged import Arrangement, Padding
 from .workspace import Workspace
@@ -194,13 +194,13 @@ class Tape(Generic[State]):
         for direction in range(model.directions):
             place, k = Place(layer, direction), layer * model.directions + direction
             weights = [name for name in model.parameters if name in map(place.name, SHORT_NAMES)]
-            gradients = {name: zeros(model.parameters[name].shape, model.dtype) for name in weights}
+            gradients = {name: empty(model.parameters[name].shape, model.dtype) for name in weights}
             gates = kept.gates[k]
             if gates is None:
                 gates = kept.workspace.empty(len(rows), model.hidden_size, model.dtype)
             bias = gradients.get(place.name("bias_ih"))
             if bias is None:
-                bias = zeros((gates.shape[1],), model.dtype)
+                bias = empty((gates.shape[1],), model.dtype)
             kept.layers[k].backward(
                 kept.arrangement.batch,
                 rows,
