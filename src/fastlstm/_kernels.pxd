@@ -96,6 +96,8 @@ cdef extern from "kernels/kernels.h" nogil:
         void (*rnn_step_backward)(const fl_rnn_step_backward*) noexcept nogil
         void (*accumulate)(fl_index B, fl_index n, const void* a, fl_index a_ld,
                            void* out, fl_index out_ld) noexcept nogil
+        void (*strip)(fl_index B, fl_index n, const void* a, fl_index a_ld,
+                      void* out, fl_index out_ld, void* total) noexcept nogil
         void (*adam)(const fl_adam*) noexcept nogil
         void (*sigmoid)(fl_index n, const void* x, void* out) noexcept nogil
         void (*tanh)(fl_index n, const void* x, void* out) noexcept nogil

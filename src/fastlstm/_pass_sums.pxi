@@ -6,7 +6,6 @@ cdef enum:
     OUTPUTS = 12               # threads share these sums in multiples of so many: whole tiles
     SUMMED_ROWS = 512          # rows of a chunk, at most
     STRIP = 48                 # outputs whose numbers are copied together at a time
-    FAR_APART = 4096           # bytes between rows from which on that pays
     INPUT_BYTES = 1 << 19      # of gates that the input's gradient is made from at a time
 
 cdef struct Sums:
@@ -55,45 +54,29 @@ cdef struct Factor:
     char* out                  # [outputs][columns]
 
 
-cdef Py_ssize_t begin_strip(const Pass* p, Py_ssize_t count, const char** rows, Py_ssize_t* ld, Py_ssize_t outputs,
-                            char* strip) noexcept nogil:
-    """How many outputs to go over at a time, from `rows` on: all of them, or a strip.
-
-    Rows that lie a page apart would each need a page's address and share few lines of the first cache
-    level: their numbers are copied together, some outputs at a time.
-    """
-    cdef Py_ssize_t row
-    if ld[0] * p.kernels.itemsize < FAR_APART:
-        return outputs
-    outputs = min(outputs, <Py_ssize_t>STRIP)
-    for row in range(count):
-        copy(p, at(p, strip, row * STRIP), at(p, rows[0], row * ld[0]), outputs)
-    rows[0], ld[0] = strip, STRIP
-    return outputs
-
-
 cdef void add_products(const Pass* p, Py_ssize_t count, const char* rows, Py_ssize_t ld, Py_ssize_t outputs,
                        const Factor* factors, int number, bint first, char* total, char* strip) noexcept nogil:
     """out[m][n] += the sum over a chunk's rows of rows[row][m] times the packed [row][n], for each factor; and
-    total[m] += that of rows[row][m], unless it is NULL. The first sums are written to `out` instead."""
+    total[m] += that of rows[row][m], unless it is NULL. The first sums are written to `out` instead.
+
+    Rows lie far apart, which neither caches nor their prefetchers like: some outputs of all rows are copied together
+    before they are gone over again and again.
+    """
     cdef Py_ssize_t m = 0
     cdef int k
     cdef fl_product job
     job.K = count
     job.first = 0
-    job.a_ld = 1
+    job.a, job.a_ld, job.a_k = strip, 1, STRIP
     while m < outputs:
-        job.a, job.a_k = at(p, rows, m), ld
-        job.B = begin_strip(p, count, <const char**>&job.a, &job.a_k, outputs - m, strip)
+        job.B = min(outputs - m, <Py_ssize_t>STRIP)
+        p.kernels.strip(count, job.B, at(p, rows, m), ld, strip, STRIP, at(p, total, m) if total != NULL else NULL)
         for k in range(number):
             job.panel = factors[k].panel
             job.last = job.start_ld = job.out_ld = factors[k].columns
             job.out = at(p, factors[k].out, m * factors[k].columns)
             job.start = NULL if first else job.out
             p.kernels.product(&job)
-        if total != NULL:
-            # All rows of the chunk onto one: the distance between two rows of the result is 0.
-            p.kernels.accumulate(count, job.B, job.a, job.a_k, at(p, total, m), 0)
         m += job.B
 
 

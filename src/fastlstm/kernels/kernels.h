@@ -130,6 +130,8 @@ typedef struct {
     void (*rnn_step_backward)(const fl_rnn_step_backward *);
     /* out[b][j] += a[b][j]; a [B][n], out [B][n] */
     void (*accumulate)(fl_index B, fl_index n, const void *a, fl_index a_ld, void *out, fl_index out_ld);
+    /* out[b][j] = a[b][j]; a, out [B][n]; and total[j] += Σ_b a[b][j], unless it is NULL */
+    void (*strip)(fl_index B, fl_index n, const void *a, fl_index a_ld, void *out, fl_index out_ld, void *total);
     void (*adam)(const fl_adam *);
     /* out[j] = f(x[j]), j in [0, n); out may be x */
     void (*sigmoid)(fl_index n, const void *x, void *out);

@@ -20,6 +20,10 @@
 
 #define WIDTH (FL_VECTORS * LANES)
 
+/* Rows that lie far apart are fetched so many of them ahead: no processor guesses where the next one is. */
+#define ROWS_FETCHED 16
+#define STRIP_VECTORS 3
+
 INLINE fl_index smaller(fl_index a, fl_index b) { return a < b ? a : b; }
 
 /* Rows of the next tile when `rows` remain: tiles are as equal as they can be. */
@@ -115,13 +119,13 @@ INLINE void store_sums(const int R, const int N, real *out, fl_index out_ld, SUM
             vstore(out + r * out_ld + v * LANES, sum[r][v]);
 }
 
+INLINE vec load_lanes(const real *p, fl_index lanes) { return lanes > 0 ? vload_n(p, smaller(lanes, LANES)) : vset(0); }
+
 /* The same for a row of which only `columns` are there. */
 INLINE void load_columns(const int N, const real *start, fl_index columns, vec sum[FL_VECTORS])
 {
-    for (int v = 0; v < N * FL_VECTORS; v++) {
-        const fl_index lanes = smaller(columns - v * LANES, LANES);
-        sum[v] = lanes > 0 ? vload_n(start + v * LANES, lanes) : vset(0);
-    }
+    for (int v = 0; v < N * FL_VECTORS; v++)
+        sum[v] = load_lanes(start + v * LANES, columns - v * LANES);
 }
 
 INLINE void store_columns(const int N, real *out, fl_index columns, const vec sum[FL_VECTORS])
@@ -144,10 +148,18 @@ INLINE void pack_rows(const real *w, fl_index w_m, fl_index w_k, int outputs, fl
                 panel[i * WIDTH + j] = j < outputs ? w[j * w_m + i * w_k] : 0;
 }
 
-INLINE void pack_columns(const real *w, fl_index w_k, int outputs, fl_index K, real *panel)
+/* A block of neighbouring outputs whose weights for one k lie side by side. */
+INLINE void pack_columns(const real *w, fl_index w_k, fl_index outputs, fl_index K, real *panel)
 {
-    for (fl_index k = 0; k < K; k++)
-        vstore(panel + k * WIDTH, outputs > 0 ? vload_n(w + k * w_k, outputs) : vset(0));
+    for (fl_index k = 0; k < K; k++, w += w_k, panel += WIDTH) {
+        __builtin_prefetch(w + ROWS_FETCHED * w_k, 0, 3);
+        if (outputs >= WIDTH)
+            for (int v = 0; v < FL_VECTORS; v++)
+                vstore(panel + v * LANES, vload(w + v * LANES));
+        else
+            for (int v = 0; v < FL_VECTORS; v++)
+                vstore(panel + v * LANES, load_lanes(w + v * LANES, outputs - v * LANES));
+    }
 }
 
 static void pack(const fl_pack *p)
@@ -155,16 +167,18 @@ static void pack(const fl_pack *p)
     const fl_index units = p->M / p->grouping; /* LSTM: H; otherwise the outputs themselves */
     const fl_index step = p->grouping == FL_GATES ? LANES : WIDTH;
     real *panel = p->panel;
+    if (p->w_m == 1 && p->grouping == FL_OUTPUTS) {
+        for (fl_index unit = 0; unit < units; unit += WIDTH, panel += p->K * WIDTH)
+            pack_columns((const real *)p->w + unit, p->w_k, units - unit, p->K, panel);
+        return;
+    }
     for (fl_index unit = 0; unit < units; unit += step, panel += p->K * WIDTH)
         for (int v = 0; v < FL_VECTORS; v++) {
             const fl_index first = p->grouping == FL_GATES ? unit : unit + v * LANES;
             const fl_index m = p->grouping == FL_GATES ? v * units + first : first;
             const int outputs = (int)smaller(units - first < 0 ? 0 : units - first, LANES);
             const real *w = (const real *)p->w + (outputs ? m * p->w_m : 0);
-            if (p->w_m == 1)
-                pack_columns(w, p->w_k, outputs, p->K, panel + v * LANES);
-            else
-                pack_rows(w, p->w_m, p->w_k, outputs, p->K, panel + v * LANES);
+            pack_rows(w, p->w_m, p->w_k, outputs, p->K, panel + v * LANES);
         }
 }
 
@@ -199,6 +213,37 @@ INLINE void product_tile(const int R, const int N, fl_index b, fl_index block, f
 static void product(const fl_product *p)
 {
     FOR_TILES(p->B, p->K, p->first / WIDTH, (p->last + WIDTH - 1) / WIDTH, product_tile, p);
+}
+
+/* N vectors of columns: their copy, and what is added to their totals. */
+INLINE void strip_columns(const int N, fl_index B, fl_index lanes, const real *a, fl_index a_ld, real *out, fl_index out_ld,
+                          real *total)
+{
+    vec sum[STRIP_VECTORS];
+    for (int v = 0; v < N; v++)
+        sum[v] = total ? vload_n(total + v * LANES, lanes) : vset(0);
+    for (fl_index b = 0; b < B; b++, a += a_ld, out += out_ld) {
+        for (int v = 0; v < N; v++)
+            __builtin_prefetch(a + ROWS_FETCHED * a_ld + v * LANES, 0, 3);
+        for (int v = 0; v < N; v++) {
+            const vec column = vload_n(a + v * LANES, lanes);
+            vstore_n(out + v * LANES, column, lanes);
+            sum[v] = vadd(sum[v], column);
+        }
+    }
+    for (int v = 0; total && v < N; v++)
+        vstore_n(total + v * LANES, sum[v], lanes);
+}
+
+static void strip(fl_index B, fl_index n, const void *a, fl_index a_ld, void *out, fl_index out_ld, void *total)
+{
+    const real *from = a;
+    real *to = out, *sum = total;
+    fl_index j = 0;
+    for (; j + STRIP_VECTORS * LANES <= n; j += STRIP_VECTORS * LANES)
+        strip_columns(STRIP_VECTORS, B, LANES, from + j, a_ld, to + j, out_ld, sum ? sum + j : NULL);
+    for (; j < n; j += LANES)
+        strip_columns(1, B, smaller(n - j, LANES), from + j, a_ld, to + j, out_ld, sum ? sum + j : NULL);
 }
 
 static void accumulate(fl_index B, fl_index n, const void *a, fl_index a_ld, void *out, fl_index out_ld)

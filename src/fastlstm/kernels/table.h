@@ -27,6 +27,7 @@ const fl_kernels TABLE(ISA, PER_TYPE(f32, f64)) = {
     .lstm_step_backward = lstm_step_backward,
     .rnn_step_backward = rnn_step_backward,
     .accumulate = accumulate,
+    .strip = strip,
     .adam = adam,
     .sigmoid = sigmoid_array,
     .tanh = tanh_array,
