@@ -63,6 +63,8 @@ cdef extern from "kernels/kernels.h" nogil:
         const void* dh
         void* dc
         void* m
+        const void* gates_to_come
+        const void* c_prev_to_come
 
     ctypedef struct fl_rnn_step_backward:
         fl_index B, H, first, last

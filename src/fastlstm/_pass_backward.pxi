@@ -5,8 +5,18 @@ cdef inline Py_ssize_t backward_scratch(const Pass* p, Py_ssize_t sequences) noe
     return 0 if p.panel_hr_t == NULL else sequences * p.H * p.kernels.itemsize
 
 
-cdef void lstm_rows_backward(const Pass* p, const Slice* s, const Rows* rows, const char* dh) noexcept nogil:
+cdef inline const char* of_step(const Pass* p, const char* base, Py_ssize_t columns, Py_ssize_t t,
+                                const Rows* rows) noexcept nogil:
+    """Where the same sequences' rows of step t lie; NULL unless it has them all."""
+    if active(p, t, rows.sequence, rows.sequence + rows.count) < rows.count:
+        return NULL
+    return at(p, base, (p.offset[t] + rows.sequence) * columns)
+
+
+cdef void lstm_rows_backward(const Pass* p, const Slice* s, Py_ssize_t t, const Rows* rows,
+                             const char* dh) noexcept nogil:
     cdef fl_lstm_step_backward step
+    cdef Py_ssize_t to_come = step_before(p, t)
     step.B = rows.count
     step.H = p.H
     step.first = s.unit
@@ -17,6 +27,8 @@ cdef void lstm_rows_backward(const Pass* p, const Slice* s, const Rows* rows, co
     step.dh = dh
     step.dc = at(p, p.dc, rows.sequence * p.H)
     step.m = NULL if p.m_rows == NULL else at(p, p.m_rows, rows.row * p.H)
+    step.gates_to_come = of_step(p, p.gates, p.G, to_come, rows)
+    step.c_prev_to_come = of_step(p, p.cells, p.H, step_before(p, to_come), rows)
     p.kernels.lstm_step_backward(&step)
 
 
@@ -91,7 +103,7 @@ cdef void backward_step(Pass* p, const Slice* s, Py_ssize_t t) noexcept nogil:
         dcell = s.scratch
     for k in range(rows_of_step(p, t, s.first, s.last, parts)):
         if p.lstm:
-            lstm_rows_backward(p, s, &parts[k], dcell)
+            lstm_rows_backward(p, s, t, &parts[k], dcell)
         else:
             rnn_rows_backward(p, s, &parts[k], dcell)
         dcell = at(p, dcell, parts[k].count * p.H)

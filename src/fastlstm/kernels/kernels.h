@@ -93,6 +93,8 @@ typedef struct {
     const void *dh;     /* [B][H] */
     void *dc;           /* [B][H] in: of this step's c; out: of c_prev */
     void *m;            /* [B][H] o·tanh(c) made again for the projection's gradient, or NULL */
+    const void *gates_to_come;  /* [B][4][H] and [B][H]: what the next step will take for gates and c_prev, */
+    const void *c_prev_to_come; /* fetched meanwhile, or NULL */
 } fl_lstm_step_backward;
 
 /* rnn_step_backward: gates = dh · f'(pre), read off the output h, for the units [first, last). */

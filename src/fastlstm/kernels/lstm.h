@@ -66,6 +66,10 @@ INLINE void lstm_backward_vector(const fl_lstm_step_backward *p, fl_index row, f
     const fl_index H = p->H, at = row * H + unit;
     real *gates = (real *)p->gates + row * 4 * H + unit;
     real *dc_at = (real *)p->dc + at;
+    for (int v = 0; p->gates_to_come && v < FL_VECTORS; v++)
+        __builtin_prefetch((const real *)p->gates_to_come + row * 4 * H + v * H + unit, 1, 2);
+    if (p->c_prev_to_come)
+        __builtin_prefetch((const real *)p->c_prev_to_come + at, 0, 2);
     const vec i = vload_n(gates, lanes), f = vload_n(gates + H, lanes);
     const vec g = vload_n(gates + 2 * H, lanes), o = vload_n(gates + 3 * H, lanes);
     vec tanh_c = vload_n((const real *)p->c + at, lanes);
