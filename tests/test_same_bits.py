@@ -90,6 +90,44 @@ def test_whole_and_step_by_step(model, T, batch_size, seed):
     assert all(same(a, b) for a, b in zip(parts(state), parts(stream.state), strict=True))
 
 
+@given(
+    kind=st.sampled_from(["lstm", "tanh"]),
+    sizes=st.tuples(st.integers(1, 70), st.integers(1, 70)),
+    T=st.integers(15, 60),
+    reverse=st.booleans(),
+    seed=seeds,
+)
+def test_rows_projected_beside_the_steps(kind, sizes, T, reverse, seed):
+    """A long sequence alone goes another way than one in a batch, of sequences or of directions."""
+    class_ = fastlstm.LSTM if kind == "lstm" else fastlstm.RNN
+    model = class_(*sizes, bidirectional=reverse, rng=0)
+    x = random(seed, T, 2, sizes[0]).astype(np.float32)
+    y, state = model(x)
+    alone, alone_state = model(x[:, 1])
+    assert same(np.ascontiguousarray(y[:, 1]), alone)
+    for whole, single in zip(parts(state), parts(alone_state), strict=True):
+        assert same(np.ascontiguousarray(whole[:, 1]), single)
+
+
+@pytest.mark.parametrize("H", [17, 64, 100, 330])
+@pytest.mark.parametrize(
+    "options", [{}, {"bidirectional": True}, {"num_layers": 3}, {"proj_size": 9}], ids=repr
+)
+def test_one_sequence_on_any_number_of_threads(threads, H, options):
+    model = fastlstm.LSTM(40, H, rng=0, **options)
+    x = random(0, 61, 40).astype(np.float32)
+    results = set()
+    for count in (1, 2, 3, 7):
+        fastlstm.set_num_threads(count)
+        y, (h_n, c_n) = model(x)
+        kept = model.forward(x)[0]
+        results |= {
+            y.tobytes() + h_n.tobytes() + c_n.tobytes(),
+            kept.tobytes() + h_n.tobytes() + c_n.tobytes(),
+        }
+    assert len(results) == 1
+
+
 @pytest.mark.parametrize("ragged", [False, True])
 def test_any_number_of_threads(threads, ragged):
     model = fastlstm.LSTM(40, 100, bidirectional=True, rng=0)

@@ -1,7 +1,7 @@
 # Memory for panels, scratch and results; included by _core.pyx.
 #
-# What is given back waits for the next one who asks for about as much: a pass that begins in fresh pages waits for the
-# system to hand out and zero each of them. So much and so many pieces wait at most, whatever shapes were seen.
+# What is given back waits for the next one who asks for about as much: a pass that begins in fresh pages has
+# the system hand out and zero each of them. How much waits is bounded, whatever shapes were seen.
 
 cdef extern from *:
     """
@@ -114,8 +114,10 @@ cdef class Memory:
 
 
 def empty(tuple shape, cnp.dtype dtype):
-    """Return a new C-contiguous array of anything, as `numpy.empty` does, that begins with a pair of lines of the
-    cache: what two threads write side by side then shares none, and no vector of a row lies across two."""
+    """Return a new C-contiguous array of anything, as `numpy.empty` does, that begins with a pair of lines.
+
+    What two threads write side by side then shares none, and no vector of a row lies across two.
+    """
     cdef cnp.npy_intp[3] sizes
     cdef Py_ssize_t size = dtype.itemsize, k
     for k in range(len(shape)):

@@ -94,7 +94,7 @@ cdef struct Pass:
     char* dx                   # [rows][I], or NULL
     Py_ssize_t dx_ld
     bint add_dx                # to what dx holds
-    bint fresh                 # the weights' gradients hold nothing yet: the first sums are written, not added
+    bint fresh                 # the weights' gradients hold nothing: the first sums are written
     char* dw_ih                # gradients like the weights
     char* dw_hh
     char* dbias                # [G]

@@ -29,8 +29,8 @@ cdef Py_ssize_t swept_bytes = second_level // 3
 
 
 def caches():
-    """Return the bytes of a core's own two levels of cache, as the system tells or, where it does not, as assumed;
-    and whether it told."""
+    """Return the bytes of a core's own two levels of cache, and whether the system told them or they are
+    assumed."""
     return first_level // 3 * 4, second_level // 3 * 4, fl_cache_bytes(1) > 0 and fl_cache_bytes(2) > 0
 
 

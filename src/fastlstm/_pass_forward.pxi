@@ -17,7 +17,8 @@ cdef inline Py_ssize_t steps_projected(const Pass* p, Py_ssize_t sequences) noex
 
 cdef inline bint goes_ahead(const Pass* p) noexcept nogil:
     """Whether rows to come are projected beside the steps: while those of one sequence wait for W_hh."""
-    return p.B == 1 and p.T >= 2 * p.kernels.ahead_rows and p.G * (p.I + p.P) * p.kernels.itemsize <= AHEAD_BYTES
+    cdef Py_ssize_t weights = p.G * (p.I + p.P) * p.kernels.itemsize
+    return p.B == 1 and p.T >= 2 * p.kernels.ahead_rows and weights <= AHEAD_BYTES
 
 
 cdef inline Py_ssize_t rows_in_scratch(const Pass* p, Py_ssize_t sequences) noexcept nogil:
@@ -250,7 +251,8 @@ cdef inline const char* x_of_steps(const Pass* p, Py_ssize_t n, Py_ssize_t count
 
 cdef void forward_ahead(Pass* p, Slice* s, char* m) noexcept nogil:
     """All steps of the only sequence: beside the steps of some rows, the rows after them are projected."""
-    cdef Py_ssize_t ahead_rows = p.kernels.ahead_rows, n = 0, count = ahead_rows + p.T % ahead_rows, k, to_come
+    cdef Py_ssize_t ahead_rows = p.kernels.ahead_rows, n = 0, k, to_come
+    cdef Py_ssize_t count = ahead_rows + p.T % ahead_rows
     cdef char* rows = s.scratch
     cdef char* other = at(p, rows, 2 * ahead_rows * panel_width(p))
     cdef fl_ahead ahead

@@ -49,20 +49,22 @@ cdef void pack_chunk(const Pass* p, Py_ssize_t count, const char* rows, Py_ssize
 
 cdef struct Factor:
     # What a chunk's rows are multiplied by, packed, and the sums that it adds to.
-    const char* panel          # [blocks of columns][count][4][V]
+    char* panel                # [blocks of columns][count][4][V]
     Py_ssize_t columns
     char* out                  # [outputs][columns]
 
 
 cdef void add_products(const Pass* p, Py_ssize_t count, const char* rows, Py_ssize_t ld, Py_ssize_t outputs,
-                       const Factor* factors, int number, bint first, char* total, char* strip) noexcept nogil:
-    """out[m][n] += the sum over a chunk's rows of rows[row][m] times the packed [row][n], for each factor; and
+                       const Factor* factors, int number, bint first, char* total,
+                       char* strip) noexcept nogil:
+    """out[m][n] += the sum over a chunk's rows of rows[row][m] times the packed [row][n], for each factor;
     total[m] += that of rows[row][m], unless it is NULL. The first sums are written to `out` instead.
 
-    Rows lie far apart, which neither caches nor their prefetchers like: some outputs of all rows are copied together
-    before they are gone over again and again.
+    Rows lie far apart, which neither caches nor their prefetchers like: some outputs of all rows are copied
+    together before they are gone over again and again.
     """
     cdef Py_ssize_t m = 0
+    cdef char* total_of_strip = NULL
     cdef int k
     cdef fl_product job
     job.K = count
@@ -70,7 +72,9 @@ cdef void add_products(const Pass* p, Py_ssize_t count, const char* rows, Py_ssi
     job.a, job.a_ld, job.a_k = strip, 1, STRIP
     while m < outputs:
         job.B = min(outputs - m, <Py_ssize_t>STRIP)
-        p.kernels.strip(count, job.B, at(p, rows, m), ld, strip, STRIP, at(p, total, m) if total != NULL else NULL)
+        if total != NULL:
+            total_of_strip = at(p, total, m)
+        p.kernels.strip(count, job.B, at(p, rows, m), ld, strip, STRIP, total_of_strip)
         for k in range(number):
             job.panel = factors[k].panel
             job.last = job.start_ld = job.out_ld = factors[k].columns
@@ -92,11 +96,11 @@ cdef void add_weight_sums(const Pass* p, Py_ssize_t first_gate, Py_ssize_t last_
                         at(p, p.dw_hh, first_gate * p.P))
     while first < rows:
         count = min(rows - first, chunk)
-        pack_chunk(p, count, at(p, p.x, first * p.x_ld), p.x_ld, p.I, <char*>factors[0].panel)
+        pack_chunk(p, count, at(p, p.x, first * p.x_ld), p.x_ld, p.I, factors[0].panel)
         gather_h_before(p, first, first + count, &t, h_rows)
-        pack_chunk(p, count, h_rows, p.P, p.P, <char*>factors[1].panel)
-        add_products(p, count, at(p, p.gates, first * p.G + first_gate), p.G, last_gate - first_gate, factors, 2,
-                     p.fresh and first == 0, at(p, p.dbias, first_gate), strip)
+        pack_chunk(p, count, h_rows, p.P, p.P, factors[1].panel)
+        add_products(p, count, at(p, p.gates, first * p.G + first_gate), p.G, last_gate - first_gate,
+                     factors, 2, p.fresh and first == 0, at(p, p.dbias, first_gate), strip)
         first += count
 
 
@@ -107,9 +111,9 @@ cdef void add_projection_sums(const Pass* p, Py_ssize_t first_out, Py_ssize_t la
     cdef Factor factor = Factor(at(p, scratch, chunk * STRIP), p.H, at(p, p.dw_hr, first_out * p.H))
     while first < rows:
         count = min(rows - first, chunk)
-        pack_chunk(p, count, at(p, p.m_rows, first * p.H), p.H, p.H, <char*>factor.panel)
-        add_products(p, count, at(p, p.dh_rows, first * p.P + first_out), p.P, last_out - first_out, &factor, 1,
-                     p.fresh and first == 0, total, scratch)
+        pack_chunk(p, count, at(p, p.m_rows, first * p.H), p.H, p.H, factor.panel)
+        add_products(p, count, at(p, p.dh_rows, first * p.P + first_out), p.P, last_out - first_out,
+                     &factor, 1, p.fresh and first == 0, total, scratch)
         first += count
 
 
@@ -154,11 +158,12 @@ cdef void sums_slice(void* context, int k) noexcept nogil:
 
 
 cdef inline Py_ssize_t sums_scratch(const Pass* p) noexcept nogil:
-    """Bytes that one thread needs: a strip, h of the step before, and packed chunks, of x and h or of o.tanh(c)."""
+    """Bytes that one thread needs: a strip; h of the step before and packed chunks of x and h, or a packed
+    chunk of o.tanh(c)."""
     cdef Py_ssize_t chunk = chunk_rows(p), of_cell = 0, of_projection = 0
     if p.dw_hh != NULL:
-        of_cell = (panel_bytes(p.kernels, FL_OUTPUTS, p.I, chunk) + panel_bytes(p.kernels, FL_OUTPUTS, p.P, chunk)
-                   + p.P * chunk * p.kernels.itemsize)
+        of_cell = (panel_bytes(p.kernels, FL_OUTPUTS, p.I, chunk)
+                   + panel_bytes(p.kernels, FL_OUTPUTS, p.P, chunk) + p.P * chunk * p.kernels.itemsize)
     if p.dw_hr != NULL:
         of_projection = panel_bytes(p.kernels, FL_OUTPUTS, p.H, chunk)
     return STRIP * chunk * p.kernels.itemsize + max(of_cell, of_projection)

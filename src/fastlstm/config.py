@@ -92,7 +92,8 @@ def _config() -> dict[str, Any]:
         "instruction set": current,
         "available": available,
         "falls back": None if current != "generic" else "generic: plain C, no vector instructions of its own",
-        "caches": f"{first >> 10} KB, {second >> 10} KB" + ("" if told else " (assumed: the system does not tell)"),
+        "caches": f"{first >> 10} KB, {second >> 10} KB"
+        + ("" if told else " (assumed: the system does not tell)"),
         "threads": _core.get_num_threads() if _core.threads_supported() else 1,
         "threads started": _core.threads_started(),
         "blas": f"{blas.get('name')} {blas.get('version')}",

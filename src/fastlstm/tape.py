@@ -174,10 +174,11 @@ class Tape(Generic[State]):
         if layer == 0:
             if d_input is None:
                 return None
-            rows = self._padding.adjacent_rows(kept.arrangement, d_input)
-            if rows is not None and d_input.dtype == dtype:
-                return rows
-        return kept.workspace.empty(*kept.inputs[layer].shape, dtype)
+            in_place = self._padding.adjacent_rows(kept.arrangement, d_input)
+            if in_place is not None and d_input.dtype == dtype:
+                return in_place
+        rows, columns = kept.inputs[layer].shape
+        return kept.workspace.empty(rows, columns, dtype)
 
     def _backward_layer(
         self,

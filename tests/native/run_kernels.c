@@ -11,7 +11,7 @@
 #include "kernels.h"
 
 static const fl_index SIZES[] = {1, 2, 3, 7, 16, 17, 33};
-enum { COUNT = sizeof SIZES / sizeof SIZES[0] };
+enum { COUNT = sizeof SIZES / sizeof SIZES[0], MOST_AHEAD = 8 };
 
 static uint64_t random_state;
 
@@ -172,6 +172,76 @@ static void run_rnn(const fl_kernels *k, fl_index B, fl_index H)
     free(gates);
 }
 
+/* A single row's step with rows to come beside it, which ends before them or after them, must give what the
+ * step and the product give apart; the hash then holds both instruction sets to one another. */
+static void run_ahead(const fl_kernels *k, fl_index B, fl_index H)
+{
+    const fl_index K = B, P = 9 * H, rows = k->ahead_rows;
+    fl_index ld;
+    void *w_ih = panel(k, FL_GATES, 4 * H, K), *w_hh = panel(k, FL_GATES, 4 * H, P),
+         *bias = panel(k, FL_GATES, 4 * H, 1);
+    void *x = numbers(k, MOST_AHEAD * K), *h_prev = numbers(k, P), *c_prev = numbers(k, H),
+         *pre = start(k, FL_GATES, 1, 4 * H, &ld);
+    const size_t row = (size_t)(ld * k->itemsize);
+    void *out[2], *sums[2], *c[2], *h[2];
+    for (int beside = 0; beside < 2; beside++) {
+        out[beside] = malloc((size_t)rows * row), sums[beside] = malloc(row);
+        c[beside] = numbers(k, H), h[beside] = numbers(k, H);
+        memcpy(sums[beside], pre, row);
+        fl_ahead ahead = {.product = {.B = rows,
+                                      .K = K,
+                                      .last = ld,
+                                      .a = x,
+                                      .a_ld = K,
+                                      .a_k = 1,
+                                      .panel = w_ih,
+                                      .start = bias,
+                                      .out = out[beside],
+                                      .out_ld = ld}};
+        k->lstm_step(&(fl_lstm_step){.B = 1,
+                                     .K = P,
+                                     .H = H,
+                                     .last = H,
+                                     .h_prev = h_prev,
+                                     .h_prev_ld = P,
+                                     .panel = w_hh,
+                                     .start = sums[beside],
+                                     .start_ld = ld,
+                                     .c_prev = c_prev,
+                                     .c = c[beside],
+                                     .h = h[beside],
+                                     .h_ld = H,
+                                     .ahead = beside ? &ahead : NULL});
+        if (beside)
+            k->end_ahead(&ahead);
+        else
+            k->product(&ahead.product);
+    }
+    if (memcmp(out[0], out[1], (size_t)rows * row) || memcmp(h[0], h[1], (size_t)(H * k->itemsize)) ||
+        memcmp(c[0], c[1], (size_t)(H * k->itemsize))) {
+        fprintf(stderr, "%s: %td rows to come of %td inputs change a step of %td units\n", k->isa, rows, K,
+                H);
+        exit(1);
+    }
+    add_to_hash(k, h[0], H);
+    void *all[] = {w_ih,   w_hh,    bias,    x,    h_prev, c_prev, pre, out[0],
+                   out[1], sums[0], sums[1], c[0], c[1],   h[0],   h[1]};
+    for (size_t j = 0; j < sizeof all / sizeof all[0]; j++)
+        free(all[j]);
+}
+
+static void run_strip(const fl_kernels *k, fl_index B, fl_index H)
+{
+    void *a = numbers(k, B * (H + 3)), *out = numbers(k, B * H), *total = numbers(k, H);
+    k->strip(B, H, a, H + 3, out, H, total);
+    k->strip(B, H, a, H + 3, out, H, NULL);
+    add_to_hash(k, out, B * H);
+    add_to_hash(k, total, H);
+    free(a);
+    free(out);
+    free(total);
+}
+
 static void run_activations(const fl_kernels *k, fl_index B, fl_index H)
 {
     void *x = numbers(k, B * H);
@@ -184,8 +254,8 @@ static void run_activations(const fl_kernels *k, fl_index B, fl_index H)
 static const struct {
     const char *name;
     void (*run)(const fl_kernels *, fl_index B, fl_index H);
-} KERNELS[] = {
-    {"product", run_product}, {"lstm", run_lstm}, {"rnn", run_rnn}, {"activations", run_activations}};
+} KERNELS[] = {{"product", run_product}, {"lstm", run_lstm},   {"rnn", run_rnn},
+               {"ahead", run_ahead},     {"strip", run_strip}, {"activations", run_activations}};
 
 int main(void)
 {

@@ -71,6 +71,12 @@ static void *call_often(void *unused)
         for (int k = 0; k < w.count; k++)
             if (w.ran[k] != MEETINGS)
                 exit(1);
+        w = (work){.ran = {0}};
+        w.count = fl_workers_take_awake(TASKS);
+        if (w.count) {
+            fl_workers_run(w.count, meet_often, &w);
+            fl_workers_give(w.count);
+        }
     }
     return NULL;
 }

@@ -1,10 +1,11 @@
 /* A product done beside the chains of a single row.
  *
- * One row uses each of its weights once, and they come in from the second cache level at half the speed, or less, at
- * which they could be multiplied. Rows to come use each weight AHEAD_ROWS times. So the two go side by side:
+ * One row uses each of its weights once, and they come in from the second cache level at half the speed, or
+ * less, at which they could be multiplied. Rows to come use each weight AHEAD_ROWS times. So the two go side
+ * by side:
  *
- *     a link of the rows to come      AHEAD_ROWS by AHEAD_VECTORS multiply-adds, AHEAD_VECTORS vectors of weights
- *     LINKS_BESIDE of the one row     as many multiply-adds, each with a vector of weights of its own
+ *     a link of the rows to come      AHEAD_ROWS by AHEAD_VECTORS multiply-adds, AHEAD_VECTORS vectors of
+ * weights LINKS_BESIDE of the one row     as many multiply-adds, each with a vector of weights of its own
  *
  * Both are chains like all others (panel.h), so nobody sees in a result which way it went.
  */
@@ -26,7 +27,8 @@ INLINE void links_beside(const int N, fl_index links, fl_ahead *ahead, const rea
     const fl_product *p = &ahead->product;
     const fl_index a_ld = p->a_ld, column = ahead->column;
     const real *a = (const real *)p->a + ahead->k;
-    const real *w_ahead = (const real *)p->panel + column / WIDTH * WIDTH * p->K + ahead->k * WIDTH + column % WIDTH;
+    const real *w_ahead =
+        (const real *)p->panel + column / WIDTH * WIDTH * p->K + ahead->k * WIDTH + column % WIDTH;
     const real *start = ahead->k ? p->out : p->start;
     const fl_index start_ld = ahead->k ? p->out_ld : p->start_ld;
     vec ahead_sum[AHEAD_ROWS][AHEAD_VECTORS];
@@ -62,9 +64,10 @@ INLINE void links_beside(const int N, fl_index links, fl_ahead *ahead, const rea
     }
 }
 
-/* One row's chains over AHEAD_BLOCKS blocks or one, as far as there is something to do beside them, then alone. */
-INLINE void blocks_beside(const int N, fl_index K, const real *h, const real *panel, fl_index panel_ld, real *start,
-                          fl_ahead *ahead)
+/* One row's chains over AHEAD_BLOCKS blocks or one, as far as there is something to do beside them, then
+ * alone. */
+INLINE void blocks_beside(const int N, fl_index K, const real *h, const real *panel, fl_index panel_ld,
+                          real *start, fl_ahead *ahead)
 {
     SUMS;
     fl_index k = 0, links;
@@ -77,8 +80,8 @@ INLINE void blocks_beside(const int N, fl_index K, const real *h, const real *pa
     store_sums(1, N, start, 0, sum);
 }
 
-INLINE void chain_beside(const int N, fl_index K, const real *h, const real *panel, fl_index panel_ld, real *start,
-                         fl_ahead *ahead)
+INLINE void chain_beside(const int N, fl_index K, const real *h, const real *panel, fl_index panel_ld,
+                         real *start, fl_ahead *ahead)
 {
     int n = 0;
     for (; n + AHEAD_BLOCKS <= N; n += AHEAD_BLOCKS)

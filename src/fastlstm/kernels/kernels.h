@@ -45,8 +45,8 @@ typedef struct {
     fl_index out_ld;
 } fl_product;
 
-/* A product of `ahead_rows` rows in panel order that is done beside steps of a single row: these wait for their
- * weights to come in, and multiply on the side. It goes on from where the last step left it. */
+/* A product of `ahead_rows` rows in panel order that is done beside steps of a single row: these wait for
+ * their weights to come in, and multiply on the side. It goes on from where the last step left it. */
 typedef struct {
     fl_product product;
     fl_index column, k; /* how far it has come: `first` and 0 to begin with */
@@ -65,7 +65,7 @@ typedef struct {
     void *c;            /* [B][H]; may be c_prev */
     void *h;            /* [B][H]; what the projection reads when there is one */
     fl_index h_ld;
-    void *gates; /* [B][4][H] activations for backward, or NULL */
+    void *gates;     /* [B][4][H] activations for backward, or NULL */
     fl_ahead *ahead; /* what a single row does on the side, or NULL */
 } fl_lstm_step;
 
@@ -87,12 +87,12 @@ typedef struct {
  * of the step before, for the units [first, last). */
 typedef struct {
     fl_index B, H, first, last;
-    void *gates;        /* [B][4][H] in: activations; out: gradients of the pre-activations */
-    const void *c;      /* [B][H] */
-    const void *c_prev; /* [B][H] */
-    const void *dh;     /* [B][H] */
-    void *dc;           /* [B][H] in: of this step's c; out: of c_prev */
-    void *m;            /* [B][H] o·tanh(c) made again for the projection's gradient, or NULL */
+    void *gates;                /* [B][4][H] in: activations; out: gradients of the pre-activations */
+    const void *c;              /* [B][H] */
+    const void *c_prev;         /* [B][H] */
+    const void *dh;             /* [B][H] */
+    void *dc;                   /* [B][H] in: of this step's c; out: of c_prev */
+    void *m;                    /* [B][H] o·tanh(c) made again for the projection's gradient, or NULL */
     const void *gates_to_come;  /* [B][4][H] and [B][H]: what the next step will take for gates and c_prev, */
     const void *c_prev_to_come; /* fetched meanwhile, or NULL */
 } fl_lstm_step_backward;
@@ -122,7 +122,7 @@ typedef struct {
     int itemsize; /* bytes of a real */
     int lanes;    /* reals in a vector: V */
     int ahead_rows;
-    int plain;    /* no vector instructions of its own: BLAS does large products faster */
+    int plain; /* no vector instructions of its own: BLAS does large products faster */
     void (*pack)(const fl_pack *);
     void (*product)(const fl_product *);
     void (*end_ahead)(fl_ahead *); /* does what is left of it */
@@ -133,7 +133,8 @@ typedef struct {
     /* out[b][j] += a[b][j]; a [B][n], out [B][n] */
     void (*accumulate)(fl_index B, fl_index n, const void *a, fl_index a_ld, void *out, fl_index out_ld);
     /* out[b][j] = a[b][j]; a, out [B][n]; and total[j] += Σ_b a[b][j], unless it is NULL */
-    void (*strip)(fl_index B, fl_index n, const void *a, fl_index a_ld, void *out, fl_index out_ld, void *total);
+    void (*strip)(fl_index B, fl_index n, const void *a, fl_index a_ld, void *out, fl_index out_ld,
+                  void *total);
     void (*adam)(const fl_adam *);
     /* out[j] = f(x[j]), j in [0, n); out may be x */
     void (*sigmoid)(fl_index n, const void *x, void *out);

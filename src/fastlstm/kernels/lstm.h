@@ -5,8 +5,8 @@
 #ifndef FASTLSTM_LSTM_H
 #define FASTLSTM_LSTM_H
 
-/* The gate update of a tile, R rows by N vectors of units from `row` and `unit` on, all abreast. Its pre-activations
- * lie in `start`, where o then waits for tanh(c). */
+/* The gate update of a tile, R rows by N vectors of units from `row` and `unit` on, all abreast. Its
+ * pre-activations lie in `start`, where o then waits for tanh(c). */
 INLINE void lstm_cells(const int R, const int N, const fl_lstm_step *p, fl_index row, fl_index unit)
 {
     const int COUNT = R * N;

@@ -119,7 +119,10 @@ INLINE void store_sums(const int R, const int N, real *out, fl_index out_ld, SUM
             vstore(out + r * out_ld + v * LANES, sum[r][v]);
 }
 
-INLINE vec load_lanes(const real *p, fl_index lanes) { return lanes > 0 ? vload_n(p, smaller(lanes, LANES)) : vset(0); }
+INLINE vec load_lanes(const real *p, fl_index lanes)
+{
+    return lanes > 0 ? vload_n(p, smaller(lanes, LANES)) : vset(0);
+}
 
 /* The same for a row of which only `columns` are there. */
 INLINE void load_columns(const int N, const real *start, fl_index columns, vec sum[FL_VECTORS])
@@ -216,8 +219,8 @@ static void product(const fl_product *p)
 }
 
 /* N vectors of columns: their copy, and what is added to their totals. */
-INLINE void strip_columns(const int N, fl_index B, fl_index lanes, const real *a, fl_index a_ld, real *out, fl_index out_ld,
-                          real *total)
+INLINE void strip_columns(const int N, fl_index B, fl_index lanes, const real *a, fl_index a_ld, real *out,
+                          fl_index out_ld, real *total)
 {
     vec sum[STRIP_VECTORS];
     for (int v = 0; v < N; v++)
@@ -235,7 +238,8 @@ INLINE void strip_columns(const int N, fl_index B, fl_index lanes, const real *a
         vstore_n(total + v * LANES, sum[v], lanes);
 }
 
-static void strip(fl_index B, fl_index n, const void *a, fl_index a_ld, void *out, fl_index out_ld, void *total)
+static void strip(fl_index B, fl_index n, const void *a, fl_index a_ld, void *out, fl_index out_ld,
+                  void *total)
 {
     const real *from = a;
     real *to = out, *sum = total;

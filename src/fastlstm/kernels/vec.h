@@ -17,7 +17,8 @@
  * exponent
  *
  * and what the registers hold as sums: TILE_ROWS rows by one block of four vectors; one, two, three rows by
- * BLOCKS_OF_1, _2, _3; AHEAD_ROWS by AHEAD_VECTORS beside one row by AHEAD_BLOCKS (ahead.h). PLAIN is 1 where the compiler alone makes vectors of it.
+ * BLOCKS_OF_1, _2, _3; AHEAD_ROWS by AHEAD_VECTORS beside one row by AHEAD_BLOCKS (ahead.h). PLAIN is 1 where
+ * the compiler alone makes vectors of it.
  */
 #ifndef FASTLSTM_VEC_H
 #define FASTLSTM_VEC_H

@@ -13,8 +13,8 @@
 int fl_workers_take(int wanted);
 void fl_workers_give(int taken);
 
-/* The same for work so small that nobody is worth waking for it: 0, with nothing to give back, unless all workers
- * are awake. Whoever asks often gets them roused, without waiting for it. */
+/* The same for work so small that nobody is worth waking for it: 0, with nothing to give back, unless all
+ * workers are awake. Whoever asks often gets them roused, without waiting for it. */
 int fl_workers_take_awake(int wanted);
 
 /* Runs task(context, k) for each k in [0, count), each on a thread of its own, 0 on the caller's; returns
