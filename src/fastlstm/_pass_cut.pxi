@@ -65,7 +65,7 @@ cdef double shortest(const Pass* p, int threads, Py_ssize_t granule, bint* by_un
     by_rows = cycles_of_share(p, ceil(rows / min(<double>threads, rows)), 1, p.T == 1)
     by_unit = cycles_of_share(p, rows, share, p.T == 1) + p.T * <double>CYCLES_PER_MEETING
     # Whoever meets waits for the slowest in every step: that has to promise a tenth.
-    by_units[0] = by_unit < 0.9 * by_rows
+    by_units[0] = by_unit < 0.96 * by_rows
     return by_unit if by_units[0] else by_rows
 
 
