@@ -24,7 +24,7 @@ cdef extern from *:
 # Weights that stay in each level, in bytes: a quarter is for what passes through.
 cdef Py_ssize_t first_level = (fl_cache_bytes(1) or USUAL_FIRST_LEVEL) // 4 * 3
 cdef Py_ssize_t second_level = (fl_cache_bytes(2) or USUAL_SECOND_LEVEL) // 4 * 3
-# Of weights beyond the second level, so many bytes at a time.
+# Of weights beyond that, so many bytes at a time: half of the cache.
 cdef Py_ssize_t swept_bytes = second_level // 3 * 2
 
 
