@@ -13,10 +13,10 @@ TRAINING_PASSES = 3  # the products of forward, and twice as many in backward
 def least_seconds(cell: Cell, inputs: Inputs, limits: Limits) -> float:
     """Return the time of the matrix products alone, at the limits.
 
-    That is the time of all multiply-adds, or that of reading all matrices from the levels of memory that hold
-    them, whichever is longer: one can go on beside the other. Recurrent matrices are read again at every step,
-    those of the input once for all. For one step all matrices have to stay together in their level until the
-    next one.
+    That is the time of all multiply-adds, or that of reading all matrices from the levels of memory that
+    hold them, whichever is longer: one can go on beside the other. Recurrent matrices are read again at every
+    step, those of the input once for all. For one step all matrices have to stay together in their level
+    until the next one.
     """
     matrices = {name: array for name, array in inputs.parameters.items() if array.ndim == 2}
     together = sum(array.nbytes for array in matrices.values())
