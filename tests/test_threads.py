@@ -55,6 +55,23 @@ print(before, after_small, _core.threads_started())
     assert python(code) == "0 0 1"
 
 
+def test_steps_share_with_workers_that_are_awake():
+    """A few steps start nobody; many do, and give the bits of the whole sequence all the same."""
+    code = """
+import numpy as np, fastlstm
+from fastlstm import _core
+fastlstm.set_num_threads(2)
+model = fastlstm.LSTM(128, 128, rng=0)
+stream, x = model.stream(), np.random.default_rng(0).standard_normal((400, 128)).astype(np.float32)
+few = [stream.step(x_t) for x_t in x[:60]]
+after_few = _core.threads_started()
+many = [stream.step(x_t) for x_t in x[60:]]
+fastlstm.set_num_threads(1)
+print(after_few, _core.threads_started(), np.stack(few + many).tobytes() == model(x)[0].tobytes())
+"""
+    assert python(code) == "0 1 True"
+
+
 def test_environment_sets_the_number():
     code = "import fastlstm; print(fastlstm.get_num_threads())"
     assert python(code, FASTLSTM_NUM_THREADS="3", OMP_NUM_THREADS="1") == "3"

@@ -4,8 +4,8 @@
  * less, at which they could be multiplied. Rows to come use each weight AHEAD_ROWS times. So the two go side
  * by side:
  *
- *     a link of the rows to come      AHEAD_ROWS by AHEAD_VECTORS multiply-adds, AHEAD_VECTORS vectors of
- * weights LINKS_BESIDE of the one row     as many multiply-adds, each with a vector of weights of its own
+ *     one link of the rows to come   AHEAD_ROWS·AHEAD_VECTORS multiply-adds, AHEAD_VECTORS vectors of weights
+ *     LINKS_BESIDE of the one row    as many multiply-adds, and as many vectors of weights
  *
  * Both are chains like all others (panel.h), so nobody sees in a result which way it went.
  */
