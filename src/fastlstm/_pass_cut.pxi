@@ -21,17 +21,19 @@ cdef extern from *:
     """
     Py_ssize_t fl_cache_bytes(int level)
 
+cdef Py_ssize_t first_cache = fl_cache_bytes(1) or USUAL_FIRST_LEVEL
+cdef Py_ssize_t second_cache = fl_cache_bytes(2) or USUAL_SECOND_LEVEL
 # Weights that stay in each level, in bytes: a quarter is for what passes through.
-cdef Py_ssize_t first_level = (fl_cache_bytes(1) or USUAL_FIRST_LEVEL) // 4 * 3
-cdef Py_ssize_t second_level = (fl_cache_bytes(2) or USUAL_SECOND_LEVEL) // 4 * 3
-# Of weights beyond that, so many bytes at a time: half of the cache.
-cdef Py_ssize_t swept_bytes = second_level // 3 * 2
+cdef Py_ssize_t first_level = first_cache // 4 * 3
+cdef Py_ssize_t second_level = second_cache // 4 * 3
+# Of weights beyond that, so many bytes at a time.
+cdef Py_ssize_t swept_bytes = second_cache // 2
 
 
 def caches():
     """Return the bytes of a core's own two levels of cache, and whether the system told them or they are
     assumed."""
-    return first_level // 3 * 4, second_level // 3 * 4, fl_cache_bytes(1) > 0 and fl_cache_bytes(2) > 0
+    return first_cache, second_cache, fl_cache_bytes(1) > 0 and fl_cache_bytes(2) > 0
 
 
 cdef double cycles_a_weight(const Pass* p, double rows, double weights) noexcept nogil:
@@ -64,7 +66,7 @@ cdef double shortest(const Pass* p, int threads, Py_ssize_t granule, bint* by_un
     cdef double share = ceil_div(granules, meeting) / <double>granules
     by_rows = cycles_of_share(p, ceil(rows / min(<double>threads, rows)), 1, p.T == 1)
     by_unit = cycles_of_share(p, rows, share, p.T == 1) + p.T * <double>CYCLES_PER_MEETING
-    # Whoever meets waits for the slowest in every step: that has to promise a tenth.
+    # Whoever meets waits for the slowest in every step: that has to promise a twenty-fifth.
     by_units[0] = by_unit < 0.96 * by_rows
     return by_unit if by_units[0] else by_rows
 
@@ -118,7 +120,6 @@ cdef void cut_sequences(Pass* p, int count) noexcept nogil:
     p.slices[k].last = p.B
     p.count = k + 1
     for k in range(p.count):
-        p.slices[k].ahead = NULL
         p.slices[k].unit = p.slices[k].out = 0
         p.slices[k].unit_end = p.H
         p.slices[k].out_end = p.P
@@ -135,7 +136,6 @@ cdef void cut_units(Pass* p, int count, Py_ssize_t granule) noexcept nogil:
     cdef int k
     p.count = <int>min(min(<Py_ssize_t>count, ceil_div(p.H, granule)), <Py_ssize_t>FL_MOST_MEETING)
     for k in range(p.count):
-        p.slices[k].ahead = NULL
         p.slices[k].first = 0
         p.slices[k].last = p.B
         p.slices[k].unit = boundary(p.H, granule, k, p.count)
@@ -182,6 +182,7 @@ cdef int cut(Pass* p, Slice* slices, scratch_t scratch, Py_ssize_t granule, char
         if start == NULL:
             return -1
     for k in range(p.count):
+        slices[k].ahead = NULL
         slices[k].scratch = start if p.by_units else start + k * needed
     return 0
 

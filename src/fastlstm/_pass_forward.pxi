@@ -259,15 +259,13 @@ cdef void forward_ahead(Pass* p, Slice* s, char* m) noexcept nogil:
     if p.followed != NULL:
         fl_progress_wait(p.followed, <long>count)
     project_rows(p, s, count, x_of_steps(p, 0, count), p.x_ld, rows)
-    s.ahead = &ahead
     while n < p.T:
-        to_come = min(ahead_rows, p.T - n - count)
+        to_come = min(ahead_rows, p.T - n - count)  # or none, at last
         if p.followed != NULL:
             fl_progress_wait(p.followed, <long>(n + count + to_come))
         ahead.product = projection(p, s, to_come, x_of_steps(p, n + count, to_come), p.x_ld, other)
         ahead.k, ahead.column = 0, ahead.product.first
-        if to_come == 0:
-            s.ahead = NULL
+        s.ahead = &ahead if to_come else NULL
         for k in range(count):
             forward_step(p, s, nth_step(p, n + k),
                          at(p, rows, (count - 1 - k if p.reverse else k) * panel_width(p)), m)
@@ -277,7 +275,6 @@ cdef void forward_ahead(Pass* p, Slice* s, char* m) noexcept nogil:
         n += count
         count = to_come
         rows, other = other, rows
-    s.ahead = NULL
 
 
 cdef void forward_slice(void* context, int number) noexcept nogil:

@@ -2,7 +2,8 @@
 
 Fresh pages cost more than the arithmetic of a small model: the system hands each out by itself, zeroed. So
 what a tape kept goes back to its model when the tape has served, and the next pass of about the same size
-finds it there. A model holds the memory of at most one tape, and takes it along when it goes.
+finds it there. A model holds the memory of at most one tape, however large, and gives it back when it goes:
+to the core, where some of what was given back waits for anybody (`_memory.pxi`).
 """
 
 from __future__ import annotations

@@ -56,6 +56,13 @@ static void follow(void *context, int k)
     }
 }
 
+static void all_ran(const work *w)
+{
+    for (int k = 0; k < w->count; k++)
+        if (w->ran[k] != MEETINGS)
+            exit(1);
+}
+
 static void *call_often(void *unused)
 {
     (void)unused;
@@ -68,14 +75,13 @@ static void *call_often(void *unused)
             fl_workers_run(2, follow, &p);
         }
         fl_workers_give(w.count);
-        for (int k = 0; k < w.count; k++)
-            if (w.ran[k] != MEETINGS)
-                exit(1);
+        all_ran(&w);
         w = (work){.ran = {0}};
         w.count = fl_workers_take_awake(TASKS);
         if (w.count) {
             fl_workers_run(w.count, meet_often, &w);
             fl_workers_give(w.count);
+            all_ran(&w);
         }
     }
     return NULL;

@@ -119,10 +119,10 @@ typedef struct {
 /* One instruction set, one type. */
 typedef struct {
     const char *isa;
-    int itemsize; /* bytes of a real */
-    int lanes;    /* reals in a vector: V */
-    int ahead_rows;
-    int plain; /* no vector instructions of its own: BLAS does large products faster */
+    int itemsize;   /* bytes of a real */
+    int lanes;      /* reals in a vector: V */
+    int ahead_rows; /* rows of an fl_ahead */
+    int plain;      /* no vector instructions of its own: BLAS does large products faster */
     void (*pack)(const fl_pack *);
     void (*product)(const fl_product *);
     void (*end_ahead)(fl_ahead *); /* does what is left of it */
