@@ -117,7 +117,7 @@ def test_numbers_kept_for_backward(options):
 
 
 def test_what_importing_imports():
-    """Nothing that takes its time beside NumPy and SciPy's linear algebra, and no optional library."""
+    """Nothing that takes its time beside NumPy and SciPy's linear algebra; training when asked for."""
     code = """
 import sys, numpy, scipy.linalg.cython_blas
 before = set(sys.modules)
@@ -125,6 +125,14 @@ import fastlstm
 print(*sorted(set(sys.modules) - before))
 """
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    packages = {name.partition(".")[0] for name in run.stdout.split()} - set(sys.stdlib_module_names)
-    packages = {name for name in packages if "cython" not in name}
-    assert packages == {"fastlstm", "safetensors"}
+    modules = run.stdout.split()
+    packages = {name.partition(".")[0] for name in modules} - set(sys.stdlib_module_names)
+    assert {name for name in packages if "cython" not in name} == {"fastlstm"}
+    assert len([name for name in modules if name.startswith("fastlstm.")]) < 25
+    assert not {"fastlstm.training", "fastlstm.saving"} & set(modules)
+
+
+def test_whatever_the_package_names_is_there():
+    code = "import fastlstm; print(*(name for name in dir(fastlstm) if hasattr(fastlstm, name)))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert set(fastlstm.__all__) <= set(run.stdout.split())
