@@ -69,7 +69,7 @@ def test_gate_update(tmp_path, program, kernel, bound):
 
 @needs_callgrind
 def test_step_from_python(tmp_path):
-    """Of 4,600 instructions at H = 32, two thirds are arithmetic; and none of them allocates."""
+    """Of 5,000 instructions at H = 32, two thirds are the kernels'; and none of them allocates."""
     code = """
 import numpy as np, fastlstm
 stream, x, out = fastlstm.LSTM(32, 32, rng=0).stream(), np.ones(32, np.float32), np.empty(32, np.float32)
@@ -78,7 +78,7 @@ for _ in range(100):
 """
     function = "*_pw_*Stepper*step"
     profile = callgrind(tmp_path, function, sys.executable, "-c", code, FASTLSTM_ISA="avx2")
-    assert 3000 < instructions(profile) / 100 < 5000
+    assert 3000 < instructions(profile) / 100 < 5200
     assert not re.search(r"^c?fn=.*\b(malloc|calloc|realloc)\b", profile, re.MULTILINE)
 
 

@@ -3,8 +3,9 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-# What the core needs comes first. Some calls deeper, within the core's own import, CPython's stack came to lie across
-# the end of its first piece, and SciPy's import had the next one mapped and unmapped 3,500 times: 19 to 40 ms.
+# What the core needs comes first. Some calls deeper, within the core's own import, CPython's stack came to
+# lie across the end of its first piece, and SciPy's import had another mapped and unmapped 3,500 times: 19 to
+# 40 ms.
 import scipy.linalg.cython_blas  # noqa: F401
 
 from .config import get_num_threads, set_num_threads, show_config

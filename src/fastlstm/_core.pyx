@@ -269,7 +269,7 @@ cdef Pass begin(
     p.grouping = FL_GATES if p.lstm else FL_OUTPUTS
     p.relu = layer.cell == "relu"
     p.reverse = layer.reverse
-    p.T, p.B, p.blocks = batch.T, batch.B, layer.blocks
+    p.T, p.B = batch.T, batch.B
     p.I, p.H, p.P, p.G = layer.input_size, layer.hidden_size, layer.output_size, layer.gates_size
     p.offset, p.length = batch.offset, batch.length
     if x is not None:
@@ -308,8 +308,7 @@ cdef class Layer:
     cdef readonly Py_ssize_t output_size    # P, the size of h
     cdef readonly Py_ssize_t gates_size     # G, pre-activations: 4.H for an LSTM, H for a plain RNN
     cdef object weight_ih, weight_hh, weight_hr
-    cdef Py_ssize_t blocks              # panels of the gates
-    cdef char* bias                     # [blocks][4][V]; the panels follow it
+    cdef char* bias                     # [G] in panel order; the panels follow it
     cdef char* panel_ih                 # [blocks][I][4][V]
     cdef char* panel_hh                 # [blocks][P][4][V]
     cdef char* panel_hr                 # [blocks of P][H][4][V], when projected
@@ -337,10 +336,9 @@ cdef class Layer:
         cdef const fl_kernels* kernels = self.kernels
         cdef fl_grouping grouping = FL_GATES if self.cell == "lstm" else FL_OUTPUTS
         cdef Py_ssize_t I = self.input_size, H = self.hidden_size, P = self.output_size, G = self.gates_size
-        cdef Py_ssize_t size = panel_bytes(kernels, grouping, G, 1 + I + P)
+        cdef Py_ssize_t size = panel_bytes(kernels, G, 1 + I + P)
         if w_hr is not None:
-            size += panel_bytes(kernels, FL_OUTPUTS, P, H)
-        self.blocks = blocks_of(kernels, grouping, G)
+            size += panel_bytes(kernels, P, H)
         self.bias = take_memory(size)
         if self.bias == NULL:
             raise MemoryError

@@ -22,16 +22,13 @@ cdef inline Py_ssize_t units_in_block(const fl_kernels* kernels, fl_grouping gro
     return kernels.lanes * FL_VECTORS // grouping
 
 
-cdef inline Py_ssize_t blocks_of(
-    const fl_kernels* kernels, fl_grouping grouping, Py_ssize_t M
-) noexcept nogil:
-    """How many panel blocks hold M outputs."""
-    return ceil_div(M // grouping, units_in_block(kernels, grouping))
+cdef inline Py_ssize_t whole_vectors(const fl_kernels* kernels, Py_ssize_t numbers) noexcept nogil:
+    """So many numbers, filled up to the end of a vector."""
+    return ceil_div(numbers, kernels.lanes) * kernels.lanes
 
 
-cdef inline Py_ssize_t panel_bytes(const fl_kernels* kernels, fl_grouping grouping, Py_ssize_t M,
-                                   Py_ssize_t K) noexcept nogil:
-    return blocks_of(kernels, grouping, M) * K * FL_VECTORS * kernels.lanes * kernels.itemsize
+cdef inline Py_ssize_t panel_bytes(const fl_kernels* kernels, Py_ssize_t M, Py_ssize_t K) noexcept nogil:
+    return whole_vectors(kernels, M) * K * kernels.itemsize
 
 
 cdef inline char* pack(const fl_kernels* kernels, fl_grouping grouping, Py_ssize_t M, Py_ssize_t K,
@@ -46,7 +43,7 @@ cdef inline char* pack(const fl_kernels* kernels, fl_grouping grouping, Py_ssize
     job.w_k = w_k
     job.panel = panel
     kernels.pack(&job)
-    return panel + panel_bytes(kernels, grouping, M, K)
+    return panel + panel_bytes(kernels, M, K)
 
 
 # What a pass knows -------------------------------------------------------------------------------------
@@ -65,7 +62,7 @@ cdef struct Pass:
     const fl_kernels* kernels
     fl_grouping grouping
     bint lstm, relu, reverse
-    Py_ssize_t T, B, I, H, P, G, blocks
+    Py_ssize_t T, B, I, H, P, G
     const Py_ssize_t* offset   # [T + 1]
     const Py_ssize_t* length   # [B]
     const char* x              # [rows][I]
@@ -126,13 +123,13 @@ cdef inline void copy(const Pass* p, char* to, const char* source, Py_ssize_t el
 
 cdef inline Py_ssize_t panel_width(const Pass* p) noexcept nogil:
     """Numbers in a row of pre-activations in panel order."""
-    return p.blocks * FL_VECTORS * p.kernels.lanes
+    return whole_vectors(p.kernels, p.G)
 
 
 cdef inline Py_ssize_t panel_column(const Pass* p, Py_ssize_t unit) noexcept nogil:
     """Where a unit's block starts in such a row; the first block to start from `unit` on."""
     cdef Py_ssize_t in_block = units_in_block(p.kernels, p.grouping)
-    return ceil_div(unit, in_block) * FL_VECTORS * p.kernels.lanes
+    return min(ceil_div(unit, in_block) * FL_VECTORS * p.kernels.lanes, panel_width(p))
 
 
 cdef inline void meet(Pass* p, const Slice* s) noexcept nogil:

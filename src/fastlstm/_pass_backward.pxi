@@ -126,10 +126,10 @@ cdef void backward_slice(void* context, int number) noexcept nogil:
 
 cdef Py_ssize_t backward_bytes(const Pass* p) noexcept nogil:
     """Bytes of the transposed panels, and of what a projection's gradient needs of all rows."""
-    cdef Py_ssize_t size = (panel_bytes(p.kernels, FL_OUTPUTS, p.P, p.G)
-                            + panel_bytes(p.kernels, FL_OUTPUTS, p.I, p.G))
+    cdef Py_ssize_t size = (panel_bytes(p.kernels, p.P, p.G)
+                            + panel_bytes(p.kernels, p.I, p.G))
     if p.w_hr != NULL:
-        size += panel_bytes(p.kernels, FL_OUTPUTS, p.H, p.P)
+        size += panel_bytes(p.kernels, p.H, p.P)
         size += p.offset[p.T] * (p.P + p.H) * p.kernels.itemsize
     return size
 

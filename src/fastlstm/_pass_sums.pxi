@@ -92,7 +92,7 @@ cdef void add_weight_sums(const Pass* p, Py_ssize_t first_gate, Py_ssize_t last_
     cdef char* h_rows = at(p, strip, chunk * STRIP)
     cdef Factor[2] factors
     factors[0] = Factor(at(p, h_rows, chunk * p.P), p.I, at(p, p.dw_ih, first_gate * p.I))
-    factors[1] = Factor(factors[0].panel + panel_bytes(p.kernels, FL_OUTPUTS, p.I, chunk), p.P,
+    factors[1] = Factor(factors[0].panel + panel_bytes(p.kernels, p.I, chunk), p.P,
                         at(p, p.dw_hh, first_gate * p.P))
     while first < rows:
         count = min(rows - first, chunk)
@@ -162,10 +162,10 @@ cdef inline Py_ssize_t sums_scratch(const Pass* p) noexcept nogil:
     chunk of o.tanh(c)."""
     cdef Py_ssize_t chunk = chunk_rows(p), of_cell = 0, of_projection = 0
     if p.dw_hh != NULL:
-        of_cell = (panel_bytes(p.kernels, FL_OUTPUTS, p.I, chunk)
-                   + panel_bytes(p.kernels, FL_OUTPUTS, p.P, chunk) + p.P * chunk * p.kernels.itemsize)
+        of_cell = (panel_bytes(p.kernels, p.I, chunk)
+                   + panel_bytes(p.kernels, p.P, chunk) + p.P * chunk * p.kernels.itemsize)
     if p.dw_hr != NULL:
-        of_projection = panel_bytes(p.kernels, FL_OUTPUTS, p.H, chunk)
+        of_projection = panel_bytes(p.kernels, p.H, chunk)
     return STRIP * chunk * p.kernels.itemsize + max(of_cell, of_projection)
 
 

@@ -55,7 +55,7 @@ cdef class Product:
         self.M, self.K = M, K
         self.weight = matrix(weight, "weight", M, K, itemsize)
         self.bias = matrix(bias, "bias", 1, M, itemsize)
-        self.panel = take_memory(panel_bytes(self.kernels, FL_OUTPUTS, M, K))
+        self.panel = take_memory(panel_bytes(self.kernels, M, K))
         if self.panel == NULL:
             raise MemoryError
         pack(self.kernels, FL_OUTPUTS, M, K, self.weight.data, K, 1, self.panel)
@@ -119,7 +119,7 @@ cdef void product_sums_slice(void* context, int k) noexcept nogil:
 cdef int product_backward(Pass* p) noexcept nogil:
     """All gradients of a linear layer; -1 when there is no memory."""
     cdef Sums sums
-    cdef Py_ssize_t transposed = ceil_div(panel_bytes(p.kernels, FL_OUTPUTS, p.I, p.G), ALIGNMENT) * ALIGNMENT
+    cdef Py_ssize_t transposed = ceil_div(panel_bytes(p.kernels, p.I, p.G), ALIGNMENT) * ALIGNMENT
     cdef char* panel
     sums.p = p
     sums.scratch_bytes = sums_scratch(p)

@@ -35,7 +35,7 @@ int main(int argc, char **argv)
     if (!k)
         return fprintf(stderr, "count_kernels ISA KERNEL B K H\n"), 2;
     const fl_index B = atol(argv[3]), K = atol(argv[4]), H = atol(argv[5]);
-    const fl_index blocks = (H + k->lanes - 1) / k->lanes, width = blocks * FL_VECTORS * k->lanes;
+    const fl_index width = (4 * H + k->lanes - 1) / k->lanes * k->lanes;
     float *a = zeros(B * K), *panel = zeros(width * K), *sums = zeros(B * width), *gates = zeros(B * 4 * H);
     float *c_prev = zeros(B * H), *c = zeros(B * H), *h = zeros(B * H), *dc = zeros(B * H);
     product = (fl_product){.B = B, .K = K, .last = width, .a = a, .a_ld = K, .a_k = 1, .panel = panel};

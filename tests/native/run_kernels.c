@@ -41,17 +41,17 @@ static void add_to_hash(const fl_kernels *k, const void *written, fl_index count
         hash = (hash ^ ((const unsigned char *)written)[j]) * 0x100000001b3u;
 }
 
-static fl_index blocks_of(const fl_kernels *k, fl_grouping grouping, fl_index M)
+/* M outputs, filled up to the end of a vector. */
+static fl_index whole_vectors(const fl_kernels *k, fl_index M)
 {
-    const fl_index width = grouping == FL_GATES ? k->lanes : FL_VECTORS * k->lanes;
-    return (M / (grouping == FL_GATES ? 4 : 1) + width - 1) / width;
+    return (M + k->lanes - 1) / k->lanes * k->lanes;
 }
 
 /* A panel of fresh numbers, which are the same whatever the width of a vector. */
 static void *panel(const fl_kernels *k, fl_grouping grouping, fl_index M, fl_index K)
 {
     void *w = numbers(k, M * K);
-    void *out = malloc((size_t)(blocks_of(k, grouping, M) * K * FL_VECTORS * k->lanes * k->itemsize));
+    void *out = malloc((size_t)(whole_vectors(k, M) * K * k->itemsize));
     k->pack(&(fl_pack){.grouping = grouping, .M = M, .K = K, .w = w, .w_m = K, .w_k = 1, .panel = out});
     free(w);
     return out;
@@ -61,7 +61,7 @@ static void *panel(const fl_kernels *k, fl_grouping grouping, fl_index M, fl_ind
 static void *start(const fl_kernels *k, fl_grouping grouping, fl_index B, fl_index M, fl_index *ld)
 {
     void *bias = panel(k, grouping, M, 1), *w = panel(k, grouping, M, 1), *x = numbers(k, B);
-    *ld = blocks_of(k, grouping, M) * FL_VECTORS * k->lanes;
+    *ld = whole_vectors(k, M);
     void *out = malloc((size_t)(B * *ld * k->itemsize));
     k->product(&(fl_product){.B = B,
                              .K = 1,

@@ -16,13 +16,13 @@ enum {
 
 /* Arrays of a layer, each on a line of its own. */
 enum {
-    BIAS,      /* [blocks][4][V] */
+    BIAS,      /* [width] */
     PANEL_IH,  /* [blocks][I][4][V] */
     PANEL_HH,  /* [blocks][P][4][V] */
     PANEL_HR,  /* [blocks of P][H][4][V], empty without a projection */
     STATE_H,   /* [B][P] */
     STATE_C,   /* [B][H] */
-    PROJECTED, /* [steps][B][blocks][4][V] */
+    PROJECTED, /* [steps][B][width] */
     BEFORE_HR, /* [B][H] o·tanh(c) before its projection, empty without one */
     ARRAYS
 };
@@ -67,7 +67,7 @@ static void set_sizes(fastlstm_layer *layer, const fastlstm_weights *w)
     layer->B = w->batch_size, layer->I = w->input_size, layer->H = w->hidden_size;
     layer->projects = w->proj_size > 0;
     layer->P = layer->projects ? w->proj_size : layer->H;
-    layer->width = padded(layer->H, layer->kernels->lanes) * FL_VECTORS;
+    layer->width = padded(4 * layer->H, layer->kernels->lanes);
     const int64_t step_bytes = (int64_t)layer->B * layer->width * layer->kernels->itemsize;
     layer->steps = step_bytes < PROJECTED_BYTES ? (fl_index)(PROJECTED_BYTES / step_bytes) : 1;
 }
@@ -76,7 +76,7 @@ static void set_sizes(fastlstm_layer *layer, const fastlstm_weights *w)
 static uint64_t measure(const fastlstm_layer *l, uint64_t bytes[ARRAYS])
 {
     const uint64_t B = l->B, I = l->I, H = l->H, P = l->P, width = l->width;
-    const uint64_t outputs = l->projects ? padded(l->P, FL_VECTORS * l->kernels->lanes) : 0;
+    const uint64_t outputs = l->projects ? padded(l->P, l->kernels->lanes) : 0;
     const uint64_t elements[ARRAYS] = {
         [BIAS] = width,
         [PANEL_IH] = width * I,

@@ -14,10 +14,10 @@
 
 #define LINKS_BESIDE(N) (AHEAD_ROWS * AHEAD_VECTORS / (FL_VECTORS * (N)))
 
-/* How many links of the tile in hand are left; 0 when all is done. */
+/* How many links of the tile in hand are left; 0 when all whole blocks are done. */
 INLINE fl_index ahead_left(const fl_ahead *ahead)
 {
-    return ahead->column < ahead->product.last ? ahead->product.K - ahead->k : 0;
+    return ahead->column < ahead->product.last / WIDTH * WIDTH ? ahead->product.K - ahead->k : 0;
 }
 
 /* `links` of the rows to come, and LINKS_BESIDE(N) times as many of one row by N blocks: none for N = 0. */
@@ -26,7 +26,11 @@ INLINE void links_beside(const int N, fl_index links, fl_ahead *ahead, const rea
 {
     const fl_product *p = &ahead->product;
     const fl_index a_ld = p->a_ld, column = ahead->column;
-    const real *a = (const real *)p->a + ahead->k;
+    const real *a[2] = {(const real *)p->a + ahead->k};
+    a[1] = a[0] + AHEAD_ROWS / 2 * a_ld;
+    const real *block[AHEAD_BLOCKS];
+    for (int n = 0; n < N; n++)
+        block[n] = panel + n * panel_ld;
     const real *w_ahead =
         (const real *)p->panel + column / WIDTH * WIDTH * p->K + ahead->k * WIDTH + column % WIDTH;
     const real *start = ahead->k ? p->out : p->start;
@@ -35,23 +39,26 @@ INLINE void links_beside(const int N, fl_index links, fl_ahead *ahead, const rea
     for (int r = 0; r < AHEAD_ROWS; r++)
         for (int v = 0; v < AHEAD_VECTORS; v++)
             ahead_sum[r][v] = vload(start + r * start_ld + column + v * LANES);
-    for (fl_index link = 0; link < links; link++, a++, w_ahead += WIDTH) {
+    for (fl_index link = 0; link < links; link++, a[0]++, a[1]++, w_ahead += WIDTH) {
+        KEEP_ADDRESS(&a[0]);
+        KEEP_ADDRESS(&a[1]);
+        for (int n = 0; n < N; n++)
+            KEEP_ADDRESS(&block[n]);
         vec w[AHEAD_VECTORS];
         for (int v = 0; v < AHEAD_VECTORS; v++) {
             w[v] = vload(w_ahead + v * LANES);
             vkeep(&w[v]);
         }
         for (int r = 0; r < AHEAD_ROWS; r++) {
-            const vec x = vset(a[r * a_ld]);
+            const vec x = vset(a[r * 2 / AHEAD_ROWS][r % (AHEAD_ROWS / 2) * a_ld]);
             for (int v = 0; v < AHEAD_VECTORS; v++)
                 ahead_sum[r][v] = vfma(w[v], x, ahead_sum[r][v]);
         }
-        for (int beside = 0; N && beside < LINKS_BESIDE(N); beside++, h++, panel += WIDTH) {
+        for (int beside = 0; N && beside < LINKS_BESIDE(N); beside++, h++) {
             const vec h_k = vset(*h);
-            for (int n = 0; n < N; n++)
+            for (int n = 0; n < N; n++, block[n - 1] += WIDTH)
                 for (int v = 0; v < FL_VECTORS; v++)
-                    sum[n * FL_VECTORS + v] =
-                        vfma(vload(panel + n * panel_ld + v * LANES), h_k, sum[n * FL_VECTORS + v]);
+                    sum[n * FL_VECTORS + v] = vfma(vload(block[n] + v * LANES), h_k, sum[n * FL_VECTORS + v]);
         }
     }
     for (int r = 0; r < AHEAD_ROWS; r++)
@@ -71,13 +78,14 @@ INLINE void blocks_beside(const int N, fl_index K, const real *h, const real *pa
 {
     SUMS;
     fl_index k = 0, links;
-    load_sums(1, N, start, 0, sum);
+    load_sums(1, N * FL_VECTORS, start, 0, sum);
     while ((links = smaller((K - k) / LINKS_BESIDE(N), ahead_left(ahead))) > 0) {
         links_beside(N, links, ahead, h + k, panel + k * WIDTH, panel_ld, sum[0]);
         k += links * LINKS_BESIDE(N);
     }
-    chain(1, N, K - k, h + k, 0, 1, panel + k * WIDTH, panel_ld, 0, sum);
-    store_sums(1, N, start, 0, sum);
+    if (k < K)
+        chain(1, N, FL_VECTORS, K - k, h + k, 0, 1, panel + k * WIDTH, panel_ld, 0, sum);
+    store_sums(1, N * FL_VECTORS, start, 0, sum);
 }
 
 INLINE void chain_beside(const int N, fl_index K, const real *h, const real *panel, fl_index panel_ld,
@@ -94,6 +102,11 @@ static void end_ahead(fl_ahead *ahead)
 {
     for (fl_index links; (links = ahead_left(ahead)) > 0;)
         links_beside(0, links, ahead, NULL, NULL, 0, NULL);
+    if (ahead->column < ahead->product.last) {
+        fl_product rest = ahead->product;
+        rest.first = ahead->column;
+        product(&rest);
+    }
 }
 
 #endif

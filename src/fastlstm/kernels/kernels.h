@@ -23,19 +23,20 @@ typedef enum {
     FL_GATES = 4    /* one vector of units, each with its gates i, f, g, o: LSTM */
 } fl_grouping;
 
-/* pack: panel[block][k][vector][lane] = w(m, k), zero where m is beyond the last output. */
+/* pack: panel[block][k][vector][lane] = w(m, k), and zeros to the end of the last vector. The last block may
+ * be one of fewer vectors: README.md draws it. */
 typedef struct {
     fl_grouping grouping;
     fl_index M;        /* outputs: 4·H for FL_GATES */
     fl_index K;        /* 1 packs a bias */
     const void *w;     /* w(m, k) = w[m·w_m + k·w_k], so a transpose is a swap */
     fl_index w_m, w_k; /*   of the two strides */
-    void *panel;       /* [blocks][K][4][V] */
+    void *panel;       /* [blocks][K][4][V]: M, filled up to whole vectors, by K */
 } fl_pack;
 
 /* product: out = start + a·Wᵀ over the outputs [first, last), each a chain that goes on from start. */
 typedef struct {
-    fl_index B, K, first, last; /* first is a multiple of 4·V */
+    fl_index B, K, first, last; /* multiples of 4·V, or last is where the panel ends */
     const void *a;              /* a(b, k) = a[b·a_ld + k·a_k] */
     fl_index a_ld, a_k;
     const void *panel; /* [blocks][K][4][V], whole; for a product in panel order FL_GATES or FL_OUTPUTS */
@@ -55,11 +56,11 @@ typedef struct {
 /* lstm_step: pre = start + h_prev·W_hhᵀ, i f g o = σ σ tanh σ (pre), c = f·c_prev + i·g,
  * h = o·tanh(c), for the units [first, last). */
 typedef struct {
-    fl_index B, K, H, first, last; /* K: size of h_prev; first is a multiple of V */
+    fl_index B, K, H, first, last; /* K: size of h_prev; first and last are multiples of V, or last is H */
     const void *h_prev;            /* [B][K] */
     fl_index h_prev_ld;
     const void *panel; /* [blocks][K][4][V], FL_GATES, whole */
-    void *start;       /* [B][blocks][4][V]; used up */
+    void *start;       /* [B][4·H filled up] in panel order; used up */
     fl_index start_ld;
     const void *c_prev; /* [B][H] */
     void *c;            /* [B][H]; may be c_prev */
@@ -71,11 +72,11 @@ typedef struct {
 
 /* rnn_step: h = tanh or relu (start + h_prev·W_hhᵀ), for the units [first, last). */
 typedef struct {
-    fl_index B, K, first, last; /* first is a multiple of 4·V */
+    fl_index B, K, first, last; /* multiples of 4·V, or last is H */
     const void *h_prev;         /* [B][K] */
     fl_index h_prev_ld;
     const void *panel; /* [blocks][K][4][V], FL_OUTPUTS, whole */
-    void *start;       /* [B][blocks][4][V]; used up */
+    void *start;       /* [B][H filled up]; used up */
     fl_index start_ld;
     void *h; /* [B][H] */
     fl_index h_ld;
