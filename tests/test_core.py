@@ -70,16 +70,18 @@ class TestRefusals:
         }
         return _core.Layer(**(arrays | changes))
 
-    def forward(self, **arrays):
+    def forward(self, x, y, h_0, c_0, h_n, c_n):
         batch = _core.RaggedBatch(np.array([2, 2]))
-        _core.run([_core.Forward(self.layer(), batch, **arrays)])
+        _core.run([self.layer()], batch, x, [y], [h_0, c_0], [h_n, c_n])
 
     def arrays(self, **changes):
-        shapes = {"x": (4, 3), "h_0": (2, 2), "c_0": (2, 2), "y": (4, 2), "h_n": (2, 2), "c_n": (2, 2)}
+        states = dict.fromkeys(("h_0", "c_0", "h_n", "c_n"), (1, 2, 2))
+        shapes = {"x": (4, 3), "y": (4, 2)} | states
         return {name: np.zeros(shape, np.float32) for name, shape in shapes.items()} | changes
 
     def test_accepts_what_fits(self):
         self.forward(**self.arrays())
+        self.forward(**self.arrays(x=np.zeros((2, 2, 3), np.float32), y=np.zeros((2, 2, 2), np.float32)))
 
     @pytest.mark.parametrize(
         ("change", "error"),
@@ -89,7 +91,9 @@ class TestRefusals:
             ({"x": np.zeros((3, 4), np.float32).T}, ValueError),
             ({"h_0": np.zeros((2, 4), np.float32)[:, ::2]}, ValueError),
             ({"h_0": np.zeros((2, 4), np.float32)[:, :2]}, ValueError),
+            ({"x": np.zeros((2, 4, 3), np.float32)[:, ::2]}, ValueError),
             ({"y": np.zeros((8, 2), np.float32)[::-2]}, ValueError),
+            ({"h_n": np.zeros((2, 2, 2), np.float32)}, ValueError),
             ({"c_n": np.zeros(4, np.float32)}, ValueError),
         ],
     )

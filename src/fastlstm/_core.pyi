@@ -14,6 +14,7 @@ def caches() -> tuple[int, int, bool]: ...
 def threads_started() -> int: ...
 def threads_supported() -> bool: ...
 def empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]: ...
+def zeros(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]: ...
 def sigmoid(x: _Array, out: _Array) -> None: ...
 def tanh(x: _Array, out: _Array) -> None: ...
 def adam(
@@ -80,22 +81,18 @@ class Product:
     def forward(self, x: _Array, y: _Array) -> None: ...
     def backward(self, x: _Array, dy: _Array, dx: _Array, dweight: _Array, dbias: _Array) -> None: ...
 
-class Forward:
-    def __init__(
-        self,
-        layer: Layer,
-        batch: RaggedBatch,
-        x: _Array,
-        h_0: _Array,
-        c_0: _Array | None,
-        y: _Array,
-        h_n: _Array,
-        c_n: _Array | None,
-        gates: _Array | None = None,
-        cells: _Array | None = None,
-    ) -> None: ...
-
-def run(passes: list[Forward]) -> None: ...
+def run(
+    layers: list[Layer],
+    batch: RaggedBatch,
+    x: _Array,
+    outputs: list[_Array],
+    start: list[_Array],
+    final: list[_Array],
+    gates: list[_Array | None] | None = None,
+    cells: list[_Array | None] | None = None,
+    first: int = 0,
+    last: int = -1,
+) -> None: ...
 
 class Stepper:
     batch_size: int

@@ -5,6 +5,7 @@ without the GIL. _pass.pxi tells how a pass runs."""
 
 import os
 
+cimport cython
 cimport numpy as cnp
 from cpython.ref cimport Py_INCREF, PyObject
 from libc.math cimport ceil
@@ -147,6 +148,7 @@ def threads_supported():
 
 # Buffers ----------------------------------------------------------------------------------------------
 
+@cython.freelist(8)
 cdef class Matrix:
     """A float matrix that an array owns, held for as long as this object lives."""
 
@@ -161,7 +163,7 @@ cdef Matrix matrix(
 ):
     """Hold `array` as a [rows][columns] matrix; with `gaps`, its rows may be further apart than needed.
 
-    A vector is one row, and None is None.
+    A vector is one row, the rows of three axes are those of the first two, and None is None.
     """
     if array is None:
         return None
@@ -177,10 +179,12 @@ cdef Matrix matrix(
     if not (
         (ndim == 1 and rows == 1 and cnp.PyArray_DIM(held, 0) == columns)
         or (ndim == 2 and cnp.PyArray_DIM(held, 0) == rows and cnp.PyArray_DIM(held, 1) == columns)
+        or (ndim == 3 and cnp.PyArray_DIM(held, 0) * cnp.PyArray_DIM(held, 1) == rows
+            and cnp.PyArray_DIM(held, 2) == columns and cnp.PyArray_IS_C_CONTIGUOUS(held))
     ):
         raise ValueError(f"{name}: expected shape {(rows, columns)}, got {array.shape}")
     matrix.ld = max(columns, 1)
-    if rows > 1 and columns > 0:
+    if ndim == 2 and rows > 1 and columns > 0:
         matrix.ld = cnp.PyArray_STRIDE(held, 0) // itemsize
         if (
             matrix.ld < columns
@@ -425,57 +429,67 @@ cdef class Layer:
 
 # Steps ------------------------------------------------------------------------------------------------
 
-cdef class Forward:
-    """A layer's pass over a batch, for `run`; it holds its arrays.
+cdef Pass forward_of(Py_ssize_t k, Py_ssize_t first, list layers, RaggedBatch batch, x, list outputs,
+                     list start, list final, list gates, list cells):
+    """The k-th layer's pass in `run`."""
+    cdef Layer layer = layers[k]
+    cdef int itemsize = layer.kernels.itemsize
+    cdef Py_ssize_t rows = batch.rows, B = batch.B, count = len(layers), directions = count // len(outputs)
+    cdef Py_ssize_t I = layer.input_size, H = layer.hidden_size, P = layer.output_size
+    cdef Py_ssize_t number = k // directions
+    cdef bint lstm = layer.cell == "lstm"
+    cdef Matrix h_n = matrix(final[0], "h_n", count * B, P, itemsize, True)
+    cdef Matrix c_n = matrix(final[1] if lstm else None, "c_n", count * B, H, itemsize, True)
+    cdef Pass p = begin(
+        layer, batch,
+        matrix(x if number == first else outputs[number - 1], "x", rows, I, itemsize, False, True),
+        matrix(start[0], "h_0", count * B, P, itemsize),
+        matrix(start[1] if lstm else None, "c_0", count * B, H, itemsize),
+        matrix(outputs[number], "y", rows, directions * P, itemsize, True),
+        matrix(None if gates is None else gates[k], "gates", rows, layer.gates_size, itemsize, True),
+        matrix(None if cells is None else cells[k], "cells", rows, H, itemsize, True),
+    )
+    p.y = at(&p, p.y, k % directions * P)
+    p.h_0, p.h_n = at(&p, p.h_0, k * B * P), at(&p, h_n.data, k * B * P)
+    if lstm:
+        p.c_0, p.c_n = at(&p, p.c_0, k * B * H), at(&p, c_n.data, k * B * H)
+    return p
+
+
+def run(list layers, RaggedBatch batch, x, list outputs, list start, list final,
+        list gates=None, list cells=None, Py_ssize_t first=0, Py_ssize_t last=-1):
+    """Run a stack's layers forward, two passes at the same time where that gains: both directions of a
+    layer, or a layer and, some steps behind it, the one above.
 
     Parameters
     ----------
-    layer : Layer
+    layers : list of Layer
+        By layer, and in it by direction.
     batch : RaggedBatch
     x : array (rows, I)
-    h_0 : array (B, P)
-    c_0 : array (B, H), None unless the cell is "lstm"
-    y : array (rows, P), written; its rows may be further apart
-    h_n, c_n : arrays like h_0 and c_0, written; they may be h_0 and c_0
-    gates, cells : arrays (rows, G) and (rows, H), written for `Layer.backward`, or None; "lstm" only
+        What layer `first` reads; the others read the output of the one below.
+    outputs : list of arrays (rows, directions.P)
+        By layer, written.
+    start, final : lists of arrays (len(layers), B, P) and, for "lstm" cells, (len(layers), B, H)
+        The states; `final` is written, and may be `start`.
+    gates, cells : lists of arrays (rows, G) and (rows, H), optional
+        Like `layers`; written for `Layer.backward`, "lstm" only.
+    first, last : int, optional
+        Layers to run, all if not told.
     """
-
-    cdef Pass steps
-    cdef tuple held
-
-    def __cinit__(self, Layer layer, RaggedBatch batch, x, h_0, c_0, y, h_n, c_n, gates=None, cells=None):
-        cdef int itemsize = layer.kernels.itemsize
-        cdef Py_ssize_t rows = batch.rows, B = batch.B
-        cdef Py_ssize_t I = layer.input_size, H = layer.hidden_size, P = layer.output_size
-        cdef Matrix h_n_held = matrix(h_n, "h_n", B, P, itemsize, True)
-        cdef Matrix c_n_held = matrix(c_n, "c_n", B, H, itemsize, True)
-        self.held = (layer, batch, x, h_0, c_0, y, h_n, c_n, gates, cells)
-        self.steps = begin(
-            layer, batch,
-            matrix(x, "x", rows, I, itemsize, False, True),
-            matrix(h_0, "h_0", B, P, itemsize),
-            matrix(c_0, "c_0", B, H, itemsize),
-            matrix(y, "y", rows, P, itemsize, True, True),
-            matrix(gates, "gates", rows, layer.gates_size, itemsize, True),
-            matrix(cells, "cells", rows, H, itemsize, True),
-        )
-        self.steps.h_n, self.steps.c_n = h_n_held.data, data(c_n_held)
-
-
-def run(list passes):
-    """Run passes, each `Forward`, in their order; two neighbours at the same time where that gains: both
-    directions of a layer, or a layer and, some steps behind it, the one above."""
-    cdef Py_ssize_t k = 0
-    cdef int done
-    cdef Forward first, second
-    cdef Pass* a
-    cdef Pass* b
-    while k < len(passes):
-        first = passes[k]
-        second = passes[k + 1] if k + 1 < len(passes) else None
-        a, b = &first.steps, NULL if second is None else &second.steps
+    cdef Py_ssize_t directions = len(layers) // len(outputs), end, k
+    cdef Pass a, b
+    cdef int done = 0
+    k, end = first * directions, (len(outputs) if last < 0 else last) * directions
+    while k < end:
+        if done != 1:
+            a = forward_of(k, first, layers, batch, x, outputs, start, final, gates, cells)
+        else:
+            a = b
+        if k + 1 < end:
+            b = forward_of(k + 1, first, layers, batch, x, outputs, start, final, gates, cells)
         with nogil:
-            done = forward_passes(a, b)
+            done = forward_passes(&a, &b if k + 1 < end else NULL)
         if done < 0:
             raise MemoryError
         k += done

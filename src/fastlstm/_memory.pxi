@@ -129,3 +129,10 @@ def empty(tuple shape, cnp.dtype dtype):
         cnp.ndarray, dtype, <int>len(shape), sizes, NULL, memory.start, cnp.NPY_ARRAY_CARRAY, NULL)
     cnp.set_array_base(array, memory)
     return array
+
+
+def zeros(tuple shape, cnp.dtype dtype):
+    """Return a new array of zeros as `empty` would."""
+    cdef cnp.ndarray array = empty(shape, dtype)
+    memset(cnp.PyArray_DATA(array), 0, cnp.PyArray_NBYTES(array))
+    return array

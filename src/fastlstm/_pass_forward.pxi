@@ -293,14 +293,21 @@ cdef void forward_slice(void* context, int number) noexcept nogil:
     fl_restore(state)
 
 
+cdef inline void keep_state(const Pass* p, char* final, const char* start, Py_ssize_t b,
+                            Py_ssize_t size) noexcept nogil:
+    """A sequence of no steps ends as it began."""
+    if final != start:
+        copy(p, at(p, final, b * size), at(p, start, b * size), size)
+
+
 cdef void final_states(const Pass* p) noexcept nogil:
     """h_n and, where cells were kept, c_n: each sequence's state after its last visited step."""
     cdef Py_ssize_t b, row
     for b in range(p.B):
         if p.length[b] == 0:
-            copy(p, at(p, p.h_n, b * p.P), at(p, p.h_0, b * p.P), p.P)
+            keep_state(p, p.h_n, p.h_0, b, p.P)
             if p.cells != NULL:
-                copy(p, at(p, p.c_n, b * p.H), at(p, p.c_0, b * p.H), p.H)
+                keep_state(p, p.c_n, p.c_0, b, p.H)
             continue
         row = p.offset[0 if p.reverse else p.length[b] - 1] + b
         copy(p, at(p, p.h_n, b * p.P), at(p, p.y, row * p.y_ld), p.P)

@@ -65,10 +65,7 @@ class StreamPool:
         self._capacity = as_size(capacity, "capacity")
         # By recurrent layer and name of the state: (layers, capacity, size).
         self._tables = [
-            [
-                np.zeros((layer.num_layers, self._capacity, layer._state_size(name)), layer.dtype)
-                for name in layer._state_names
-            ]
+            [np.zeros((layer.num_layers, self._capacity, size), layer.dtype) for size in layer._state_sizes]
             for layer in layers
         ]
         # An id is generation * capacity + slot, so none is given out twice; -1 where a slot is free.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -62,23 +62,20 @@ class Arrangement:
             padded[self._step, self._sequence] = rows
         return padded
 
-    def sort(self, states: Array, copy: bool = True) -> Array:
-        """Return states (k, B, n) in the order of the rows, C-contiguous; a copy, unless none is wanted."""
-        if not self.dense:
-            states, copy = states[:, self._order], False
-        return np.array(states, order="C") if copy else np.ascontiguousarray(states)
+    def sort(self, states: Array) -> Array:
+        """Return a copy of states (k, B, n) in the order of the rows."""
+        out = empty(states.shape, states.dtype)
+        out[...] = states if self.dense else states[:, self._order]
+        return out
 
     def unsort(self, states: Array) -> Array:
-        """Undo `sort`."""
-        if self.dense:
-            return states
+        """Undo `sort` of a batch that is not dense."""
         out = empty(states.shape, states.dtype)
         out[:, self._order] = states
         return out
 
 
-@dataclass
-class Padding:
+class Padding(NamedTuple):
     """How the caller's arrays are laid out."""
 
     T: int
@@ -90,9 +87,9 @@ class Padding:
     def of(cls, leading: tuple[int, ...], batch_first: bool) -> Padding:
         """Return the layout of an array with these axes before its last: (T, B), (B, T) or (T,)."""
         if len(leading) == 1:
-            return cls(leading[0], 1, unbatched=True, batch_first=False)
+            return cls(leading[0], 1, True, False)
         T, B = leading[::-1] if batch_first else leading
-        return cls(T, B, unbatched=False, batch_first=batch_first)
+        return cls(T, B, False, batch_first)
 
     def lengths(self, lengths: ArrayLike | None) -> NDArray[np.int64] | None:
         """Return checked lengths (B,), None for None.
@@ -134,15 +131,19 @@ class Padding:
         """Return the caller's shape of `count` states."""
         return (count, size) if self.unbatched else (count, self.B, size)
 
+    def rows(self, arrangement: Arrangement, array: Array, dtype: np.dtype[Any]) -> Array:
+        """Return an array in the caller's layout as rows of `dtype`; where they lie in order, as they lie."""
+        if self.in_order(arrangement):
+            return np.ascontiguousarray(array, dtype)
+        return arrangement.rows(self.time_major(array)).astype(dtype, copy=False)
+
     def empty(self, columns: int, dtype: np.dtype[Any]) -> Array:
         """Return a new array of anything in the caller's layout."""
         return empty(self.shape(columns), dtype)
 
-    def adjacent_rows(self, arrangement: Arrangement, array: Array) -> Array | None:
-        """Return the rows of an array in the caller's layout as a view, None where they lie apart."""
-        if self.batch_first or not arrangement.dense:
-            return None
-        return array.reshape(arrangement.batch.rows, array.shape[-1])
+    def in_order(self, arrangement: Arrangement) -> bool:
+        """Return whether the caller's arrays have their rows in the order that a pass has them."""
+        return arrangement.dense and not self.batch_first
 
     def unpack(self, arrangement: Arrangement, rows: Array, out: Array) -> None:
         """Write rows into an array in the caller's layout."""

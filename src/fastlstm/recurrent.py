@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from ._arrays import Array, as_dtype, as_floats, as_probability, as_size, check_shape
-from ._core import Forward, Layer, empty, run
+from ._core import Layer, RaggedBatch, empty, run, zeros
 from .inspection import Trace, trace
 from .parameters import Parameterised, Weights
 from .ragged import Arrangement, Padding
 from .streaming import Stream
-from .tape import Kept, Place, Tape, h_and_c
+from .tape import Kept, Place, Tape
 from .workspace import Workspaces
 
 State = TypeVar("State")
@@ -36,6 +36,10 @@ class Recurrent(Parameterised, Generic[State]):
 
     cell: str
     """The core's name of the cell."""
+    directions: int
+    """How many directions each layer runs in: 1 or 2."""
+    output_size: int
+    """The size of one direction's h: proj_size where there is a projection, else hidden_size."""
     reads_indices = False
     has_readout = False
     _state_names: tuple[str, ...]
@@ -69,6 +73,11 @@ class Recurrent(Parameterised, Generic[State]):
             warnings.warn(
                 f"dropout: falls between layers, so {dropout} does nothing with num_layers=1", stacklevel=3
             )
+        self.directions = 2 if self.bidirectional else 1
+        self.output_size = self.proj_size or self.hidden_size
+        # How many numbers each step of y has, and the sizes of h and, for an LSTM, c.
+        self._gives = self.directions * self.output_size
+        self._state_sizes = (self.output_size, self.hidden_size)[: len(self._state_names)]
         self._rng = np.random.default_rng(rng)
         self._workspaces = Workspaces()
         self._draw_initial(self._parameter_shapes(), self.dtype, self._draw)
@@ -89,21 +98,6 @@ class Recurrent(Parameterised, Generic[State]):
         """How many numbers each step of x has."""
         return self.input_size
 
-    @property
-    def _gives(self) -> int:
-        """How many numbers each step of y has."""
-        return self.directions * self.output_size
-
-    @property
-    def directions(self) -> int:
-        """How many directions each layer runs in: 1 or 2."""
-        return 2 if self.bidirectional else 1
-
-    @property
-    def output_size(self) -> int:
-        """The size of one direction's h: proj_size where there is a projection, else hidden_size."""
-        return self.proj_size or self.hidden_size
-
     def _places(self) -> Iterator[Place]:
         for layer in range(self.num_layers):
             for direction in range(self.directions):
@@ -120,9 +114,6 @@ class Recurrent(Parameterised, Generic[State]):
                 yield place.name("bias_hh"), (rows,)
             if self.proj_size:
                 yield place.name("weight_hr"), (self.proj_size, self.hidden_size)
-
-    def _state_size(self, name: str) -> int:
-        return self.output_size if name.startswith("h") else self.hidden_size
 
     def _options(self) -> Iterator[str]:
         """Arguments that differ from their defaults, for `repr`."""
@@ -227,21 +218,27 @@ class Recurrent(Parameterised, Generic[State]):
         padding = self._padding(given)
         arrangement = Arrangement(padding.T, padding.B, padding.lengths(lengths))
         layers = self._layers(weights)
-        states = self._states(state, padding, "state")
-        start = [arrangement.sort(array, copy=training) for array in states]
-        final = [empty(array.shape, array.dtype) for array in start]
-        dropout = self.dropout if drop else 0.0
-        kept = Kept(arrangement, layers, start, self._workspaces.take(), dropout) if training else None
-        rows = arrangement.rows(padding.time_major(given)).astype(self.dtype, copy=False)
+        start = self._states(state, padding, "state")
+        if state is not None:
+            start = [arrangement.sort(array) for array in start]
+        rows = padding.rows(arrangement, given, self.dtype)
         result = padding.empty(self._gives, self.dtype)
-        # The last layer may write there itself; but what a tape keeps must not be the caller's to change.
-        result_rows = None if training else padding.adjacent_rows(arrangement, result)
-        rows = self._run_layers(rows, layers, arrangement, start, final, kept, result_rows)
-        if rows is not result_rows:
-            padding.unpack(arrangement, rows, result)
-        final_state = self._to_state(
-            [self._like_caller(arrangement.unsort(array), padding) for array in final]
-        )
+        if training:
+            kept = Kept(arrangement, layers, start, self._workspaces.take(), self.dropout if drop else 0.0)
+            kept.begin(self, rows)
+            final = [empty(array.shape, array.dtype) for array in start]
+            outputs = kept.outputs
+        else:
+            kept, final = None, start
+            in_order = padding.in_order(arrangement)  # then the last layer writes the result itself
+            shape = (arrangement.batch.rows, self._gives)
+            outputs = [empty(shape, self.dtype) for _ in range(self.num_layers - in_order)]
+            if in_order:
+                outputs.append(result)
+        self._run_layers(rows, layers, arrangement.batch, start, final, outputs, kept)
+        if outputs[-1] is not result:
+            padding.unpack(arrangement, outputs[-1], result)
+        final_state = self._to_state(self._like_caller(final, arrangement, padding))
         if kept is None:
             return result, final_state, None
         tape: Tape[State] = Tape(self, kept, padding, given.dtype, self._state_dtypes(state))
@@ -251,51 +248,37 @@ class Recurrent(Parameterised, Generic[State]):
         self,
         rows: Array,
         layers: list[Layer],
-        arrangement: Arrangement,
+        batch: RaggedBatch,
         start: list[Array],
         final: list[Array],
+        outputs: list[Array],
         kept: Kept | None,
-        result_rows: Array | None,
-    ) -> Array:
-        """Return the last layer's rows, in `result_rows` if those are given."""
-        size, columns, directions = self.output_size, self._gives, self.directions
-        passes: list[Forward] = []
-        for layer in range(self.num_layers):
-            if kept is not None:
-                if layer and kept.dropout:
-                    run(passes)
-                    passes.clear()
-                rows = self._dropped(rows, kept) if layer else rows
-                y = kept.begin_layer(rows, columns)
-            elif layer == self.num_layers - 1 and result_rows is not None:
-                y = result_rows
-            else:
-                y = empty((len(rows), columns), self.dtype)
-            for direction in range(directions):
-                k = layer * directions + direction
-                gates, cells = (None, None) if kept is None else kept.begin_direction(self)
-                part = y if directions == 1 else y[:, direction * size : (direction + 1) * size]
-                h_c_0, h_c_n = h_and_c(start, k), h_and_c(final, k)
-                passes.append(Forward(layers[k], arrangement.batch, rows, *h_c_0, part, *h_c_n, gates, cells))
-            rows = y
-        run(passes)
-        return rows
+    ) -> None:
+        """Write the outputs of all layers, and what is to be kept."""
+        if kept is None:
+            run(layers, batch, rows, outputs, start, final)
+        elif not kept.dropout:
+            run(layers, batch, rows, outputs, start, final, kept.gates, kept.cells)
+        else:
+            for layer in range(self.num_layers):
+                if layer:
+                    self._drop(kept, layer)
+                rows = kept.inputs[layer]
+                run(layers, batch, rows, outputs, start, final, kept.gates, kept.cells, layer, layer + 1)
 
     def _padding(self, x: Array) -> Padding:
-        if x.ndim not in (2, 3) or x.shape[-1] != self.input_size:
+        shape = x.shape
+        if len(shape) not in (2, 3) or shape[-1] != self.input_size:
             layout = "(B, T, I)" if self.batch_first else "(T, B, I)"
-            raise ValueError(f"x: expected shape {layout} or (T, I) with I={self.input_size}, got {x.shape}")
-        return Padding.of(x.shape[:-1], self.batch_first)
+            raise ValueError(f"x: expected shape {layout} or (T, I) with I={self.input_size}, got {shape}")
+        return Padding.of(shape[:-1], self.batch_first)
 
-    def _dropped(self, rows: Array, kept: Kept) -> Array:
-        """Return the rows with dropout, and keep its mask."""
-        if not kept.dropout:
-            kept.masks.append(None)
-            return rows
-        mask = dropout_mask(self._rng, kept.dropout, rows.shape, self.dtype)
-        kept.masks.append(mask)
-        dropped: Array = rows * mask
-        return dropped
+    def _drop(self, kept: Kept, layer: int) -> None:
+        """Let a layer read the output of the one below with dropout, and keep the mask."""
+        below = kept.outputs[layer - 1]
+        mask = dropout_mask(self._rng, kept.dropout, below.shape, self.dtype)
+        kept.masks[layer - 1] = mask
+        kept.inputs[layer] = below * mask
 
     # State: a list of one array a name inside, LSTM's tuple or RNN's array outside
 
@@ -306,23 +289,26 @@ class Recurrent(Parameterised, Generic[State]):
         """Return the parts of a state handed in as argument `name`."""
         raise NotImplementedError
 
-    def _like_caller(self, states: Array, padding: Padding) -> Array:
-        return states[:, 0] if padding.unbatched else states
+    def _like_caller(self, states: list[Array], arrangement: Arrangement, padding: Padding) -> list[Array]:
+        """Return states in the order of the rows as the caller has them."""
+        if not arrangement.dense:
+            states = [arrangement.unsort(array) for array in states]
+        return [array[:, 0] for array in states] if padding.unbatched else states
 
     def _states(self, state: State | None, padding: Padding, argument: str) -> list[Array]:
         """Return a checked state, or zeros, as (layers·D, B, size) arrays."""
         count = self.num_layers * self.directions
-        shapes = [(count, padding.B, self._state_size(name)) for name in self._state_names]
         if state is None:
-            return [np.zeros(shape, self.dtype) for shape in shapes]
+            return [zeros((count, padding.B, size), self.dtype) for size in self._state_sizes]
         arrays = []
         parts = self._from_state(state, argument)
-        for name, shape, part in zip(self._state_names, shapes, parts, strict=True):
+        for name, size, part in zip(self._state_names, self._state_sizes, parts, strict=True):
+            shape = (count, padding.B, size)
             if part is None:
-                arrays.append(np.zeros(shape, self.dtype))
+                arrays.append(zeros(shape, self.dtype))
                 continue
             array = as_floats(part, f"{argument} {name}", self.dtype)
-            check_shape(array, f"{argument} {name}", padding.state_shape(count, shape[-1]))
+            check_shape(array, f"{argument} {name}", padding.state_shape(count, size))
             arrays.append(array.reshape(shape))
         return arrays
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ._arrays import Array, as_floats, as_size, check_shape
-from ._core import Stepper
+from ._core import Stepper, empty, zeros
 from .parameters import Weights
 
 if TYPE_CHECKING:
@@ -33,8 +33,7 @@ class Stream(Generic[State]):
         self._batch_size = self._sequences[0] if self._sequences else 1
         self._shape = (*self._sequences, model.output_size)
         self._states = [
-            np.zeros((model.num_layers, self._batch_size, model._state_size(name)), model.dtype)
-            for name in model._state_names
+            zeros((model.num_layers, self._batch_size, size), model.dtype) for size in model._state_sizes
         ]
         self._use(model._weights)
 
@@ -155,7 +154,7 @@ class Stream(Generic[State]):
 
     def _use(self, weights: Weights) -> None:
         model, (h, *c) = self._model, self._states
-        between = [np.empty(array.shape, model.dtype) for array in h[:-1]]
+        between = [empty(array.shape, model.dtype) for array in h[:-1]]
         self._stepper = Stepper(
             model._layers(weights), self._batch_size, list(h), list(c[0]) if c else None, between
         )

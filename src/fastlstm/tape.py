@@ -47,28 +47,22 @@ class Kept:
     start: list[Array]
     workspace: Workspace
     dropout: float
-    inputs: list[Array] = field(default_factory=list)  # by layer: rows (rows, I)
-    outputs: list[Array] = field(default_factory=list)  # by layer: rows (rows, D·P)
-    masks: list[Array | None] = field(default_factory=list)  # by layer but the first: on its input
-    gates: list[Array | None] = field(default_factory=list)  # by place: (rows, 4·H)
-    cells: list[Array | None] = field(default_factory=list)  # by place: (rows, H)
+    inputs: list[Array] = field(init=False)  # by layer: rows (rows, I), or (T, B, I)
+    outputs: list[Array] = field(init=False)  # by layer: rows (rows, D·P)
+    masks: list[Array | None] = field(init=False)  # by layer but the first: on its input
+    gates: list[Array | None] = field(init=False)  # by place: (rows, 4·H)
+    cells: list[Array | None] = field(init=False)  # by place: (rows, H)
 
-    def begin_layer(self, rows: Array, columns: int) -> Array:
-        """Keep a layer's input rows; return the array for its output."""
-        self.inputs.append(rows)
-        self.outputs.append(self.workspace.empty(len(rows), columns, self.start[0].dtype))
-        return self.outputs[-1]
-
-    def begin_direction(self, model: Recurrent[Any]) -> tuple[Array | None, Array | None]:
-        """Return arrays for a direction's (gates, cells); an RNN needs its output only."""
-        gates = cells = None
+    def begin(self, model: Recurrent[Any], rows: Array) -> None:
+        """Take the memory that a pass over `rows` writes to; of an RNN the outputs are all that is kept."""
+        count, H, dtype = self.arrangement.batch.rows, model.hidden_size, model.dtype
+        self.outputs = [self.workspace.empty(count, model._gives, dtype) for _ in range(model.num_layers)]
+        self.inputs = [rows, *self.outputs[:-1]]
+        self.masks = [None] * (model.num_layers - 1)
+        self.gates = self.cells = [None] * len(self.layers)
         if model.cell == "lstm":
-            rows, H = len(self.inputs[-1]), model.hidden_size
-            gates = self.workspace.empty(rows, 4 * H, model.dtype)
-            cells = self.workspace.empty(rows, H, model.dtype)
-        self.gates.append(gates)
-        self.cells.append(cells)
-        return gates, cells
+            self.gates = [self.workspace.empty(count, 4 * H, dtype) for _ in self.layers]
+            self.cells = [self.workspace.empty(count, H, dtype) for _ in self.layers]
 
     @property
     def nbytes(self) -> int:
@@ -156,10 +150,12 @@ class Tape(Generic[State]):
             if mask is not None and d_rows is not None:
                 d_rows *= mask
         states = [
-            model._like_caller(kept.arrangement.unsort(array), padding).astype(dtype, copy=False)
-            for array, dtype in zip(d_start, self._state_dtypes, strict=True)
+            array.astype(dtype, copy=False)
+            for array, dtype in zip(
+                model._like_caller(d_start, kept.arrangement, padding), self._state_dtypes, strict=True
+            )
         ]
-        if d_input is not None and d_rows is not None and not np.may_share_memory(d_rows, d_input):
+        if d_input is not None and d_rows is not None and d_rows is not d_input:
             padding.unpack(kept.arrangement, d_rows, d_input)
         model._workspaces.give(kept.workspace)
         return Gradients(
@@ -174,11 +170,9 @@ class Tape(Generic[State]):
         if layer == 0:
             if d_input is None:
                 return None
-            in_place = self._padding.adjacent_rows(kept.arrangement, d_input)
-            if in_place is not None and d_input.dtype == dtype:
-                return in_place
-        rows, columns = kept.inputs[layer].shape
-        return kept.workspace.empty(rows, columns, dtype)
+            if self._padding.in_order(kept.arrangement) and d_input.dtype == dtype:
+                return d_input
+        return kept.workspace.empty(kept.arrangement.batch.rows, kept.inputs[layer].shape[-1], dtype)
 
     def _backward_layer(
         self,
@@ -198,7 +192,7 @@ class Tape(Generic[State]):
             gradients = {name: empty(model.parameters[name].shape, model.dtype) for name in weights}
             gates = kept.gates[k]
             if gates is None:
-                gates = kept.workspace.empty(len(rows), model.hidden_size, model.dtype)
+                gates = kept.workspace.empty(kept.arrangement.batch.rows, model.hidden_size, model.dtype)
             bias = gradients.get(place.name("bias_ih"))
             if bias is None:
                 bias = empty((gates.shape[1],), model.dtype)
