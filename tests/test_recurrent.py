@@ -129,6 +129,19 @@ class TestLayouts:
         assert np.array_equal(problem.model()(Tensor())[0], problem.model()(problem.x)[0])
 
 
+@pytest.mark.parametrize("lengths", [None, [2, 4, 0]])
+def test_states_handed_in_stay_as_they_are(lengths):
+    """The final state is written where the initial one was copied to."""
+    problem = Problem(T=4, B=3, layers=2, bidirectional=True)
+    model, given = problem.model(), (problem.h_0.copy(), problem.c_0.copy())
+    _, called = model(problem.x, given, lengths=lengths)
+    _, trained, _ = model.forward(problem.x, given, lengths=lengths)
+    for before, after, *finals in zip((problem.h_0, problem.c_0), given, called, trained, strict=True):
+        assert before.tobytes() == after.tobytes()
+        assert finals[0].tobytes() == finals[1].tobytes()
+        assert not any(np.may_share_memory(after, final) for final in finals)
+
+
 class TestNothingThere:
     @pytest.mark.parametrize(("T", "B"), [(0, 3), (4, 0), (0, 0)])
     @pytest.mark.parametrize("cell", ["lstm", "tanh"])

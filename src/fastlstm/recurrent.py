@@ -219,7 +219,7 @@ class Recurrent(Parameterised, Generic[State]):
         arrangement = Arrangement(padding.T, padding.B, padding.lengths(lengths))
         layers = self._layers(weights)
         start = self._states(state, padding, "state")
-        if state is not None:
+        if state is not None:  # zeros are ours, and in any order
             start = [arrangement.sort(array) for array in start]
         rows = padding.rows(arrangement, given, self.dtype)
         result = padding.empty(self._gives, self.dtype)
@@ -230,11 +230,7 @@ class Recurrent(Parameterised, Generic[State]):
             outputs = kept.outputs
         else:
             kept, final = None, start
-            in_order = padding.in_order(arrangement)  # then the last layer writes the result itself
-            shape = (arrangement.batch.rows, self._gives)
-            outputs = [empty(shape, self.dtype) for _ in range(self.num_layers - in_order)]
-            if in_order:
-                outputs.append(result)
+            outputs = self._outputs(arrangement, result if padding.in_order(arrangement) else None)
         self._run_layers(rows, layers, arrangement.batch, start, final, outputs, kept)
         if outputs[-1] is not result:
             padding.unpack(arrangement, outputs[-1], result)
@@ -243,6 +239,12 @@ class Recurrent(Parameterised, Generic[State]):
             return result, final_state, None
         tape: Tape[State] = Tape(self, kept, padding, given.dtype, self._state_dtypes(state))
         return result, final_state, tape
+
+    def _outputs(self, arrangement: Arrangement, last: Array | None) -> list[Array]:
+        """Return an array for the output of each layer: `last` for the last one, if that is given."""
+        own = self.num_layers - (last is not None)
+        outputs = [empty((arrangement.batch.rows, self._gives), self.dtype) for _ in range(own)]
+        return outputs if last is None else [*outputs, last]
 
     def _run_layers(
         self,
