@@ -427,7 +427,7 @@ cdef class Layer:
             raise MemoryError
 
 
-# Steps ------------------------------------------------------------------------------------------------
+# Forward ----------------------------------------------------------------------------------------------
 
 cdef Pass forward_of(Py_ssize_t k, Py_ssize_t first, list layers, RaggedBatch batch, x, list outputs,
                      list start, list final, list gates, list cells):
@@ -466,9 +466,9 @@ def run(list layers, RaggedBatch batch, x, list outputs, list start, list final,
     layers : list of Layer
         By layer, and in it by direction.
     batch : RaggedBatch
-    x : array (rows, I)
+    x : array (rows, I), or (T, B, I) of a batch whose sequences all have T steps
         What layer `first` reads; the others read the output of the one below.
-    outputs : list of arrays (rows, directions.P)
+    outputs : list of arrays (rows, directions.P), or as `x`
         By layer, written.
     start, final : lists of arrays (len(layers), B, P) and, for "lstm" cells, (len(layers), B, H)
         The states; `final` is written, and may be `start`.
