@@ -71,17 +71,44 @@ class TestRefusals:
         return _core.Layer(**(arrays | changes))
 
     def forward(self, x, y, h_0, c_0, h_n, c_n):
-        batch = _core.RaggedBatch(np.array([2, 2]))
-        _core.run([self.layer()], batch, x, [y], [h_0, c_0], [h_n, c_n])
+        self.run(x, [y], [h_0, c_0], [h_n, c_n])
+
+    def run(self, *arguments, **options):
+        _core.run([self.layer()], _core.RaggedBatch(np.array([2, 2])), *arguments, **options)
 
     def arrays(self, **changes):
         states = dict.fromkeys(("h_0", "c_0", "h_n", "c_n"), (1, 2, 2))
         shapes = {"x": (4, 3), "y": (4, 2)} | states
         return {name: np.zeros(shape, np.float32) for name, shape in shapes.items()} | changes
 
-    def test_accepts_what_fits(self):
-        self.forward(**self.arrays())
-        self.forward(**self.arrays(x=np.zeros((2, 2, 3), np.float32), y=np.zeros((2, 2, 2), np.float32)))
+    @pytest.mark.parametrize("rows", [(4,), (2, 2)])
+    def test_accepts_what_fits(self, rows):
+        arrays = self.arrays(x=np.zeros((*rows, 3), np.float32), y=np.ones((*rows, 2), np.float32))
+        arrays |= {name: np.ones((1, 2, 2), np.float32) for name in ("h_n", "c_n")}
+        self.forward(**arrays)
+        assert not any(arrays[name].any() for name in ("y", "h_n", "c_n"))
+
+    @pytest.mark.parametrize(
+        ("change", "error"),
+        [
+            ({"outputs": []}, ValueError),
+            ({"start": []}, IndexError),
+            ({"final": []}, IndexError),
+            ({"gates": []}, IndexError),
+            ({"cells": []}, IndexError),
+            ({"last": 2}, IndexError),
+            ({"start": None}, TypeError),
+        ],
+    )
+    def test_lists(self, change, error):
+        arrays = self.arrays()
+        lists = {
+            "outputs": [arrays["y"]],
+            "start": [arrays["h_0"], arrays["c_0"]],
+            "final": [arrays["h_n"], arrays["c_n"]],
+        }
+        with pytest.raises(error):
+            self.run(arrays["x"], **(lists | change))
 
     @pytest.mark.parametrize(
         ("change", "error"),

@@ -429,6 +429,7 @@ cdef class Layer:
 
 # Forward ----------------------------------------------------------------------------------------------
 
+@cython.boundscheck(True)  # of the lists
 cdef Pass forward_of(Py_ssize_t k, Py_ssize_t first, list layers, RaggedBatch batch, x, list outputs,
                      list start, list final, list gates, list cells):
     """The k-th layer's pass in `run`."""
@@ -456,8 +457,9 @@ cdef Pass forward_of(Py_ssize_t k, Py_ssize_t first, list layers, RaggedBatch ba
     return p
 
 
-def run(list layers, RaggedBatch batch, x, list outputs, list start, list final,
-        list gates=None, list cells=None, Py_ssize_t first=0, Py_ssize_t last=-1):
+def run(list layers not None, RaggedBatch batch not None, x, list outputs not None,
+        list start not None, list final not None, list gates=None, list cells=None,
+        Py_ssize_t first=0, Py_ssize_t last=-1):
     """Run a stack's layers forward, two passes at the same time where that gains: both directions of a
     layer, or a layer and, some steps behind it, the one above.
 
@@ -477,9 +479,12 @@ def run(list layers, RaggedBatch batch, x, list outputs, list start, list final,
     first, last : int, optional
         Layers to run, all if not told.
     """
-    cdef Py_ssize_t directions = len(layers) // len(outputs), end, k
+    cdef Py_ssize_t directions, end, k
     cdef Pass a, b
     cdef int done = 0
+    if not outputs or not layers or len(layers) % len(outputs):
+        raise ValueError(f"outputs: expected one for each layer, got {len(outputs)} for {len(layers)} passes")
+    directions = len(layers) // len(outputs)
     k, end = first * directions, (len(outputs) if last < 0 else last) * directions
     while k < end:
         if done != 1:

@@ -223,9 +223,8 @@ class Recurrent(Parameterised, Generic[State]):
             start = [arrangement.sort(array) for array in start]
         rows = padding.rows(arrangement, given, self.dtype)
         result = padding.empty(self._gives, self.dtype)
-        if training:
-            kept = Kept(arrangement, layers, start, self._workspaces.take(), self.dropout if drop else 0.0)
-            kept.begin(self, rows)
+        if training:  # what a tape keeps must not be the caller's to change: neither states nor outputs
+            kept = Kept(self, arrangement, layers, start, rows, self.dropout if drop else 0.0)
             final = [empty(array.shape, array.dtype) for array in start]
             outputs = kept.outputs
         else:

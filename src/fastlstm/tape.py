@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
@@ -12,7 +11,6 @@ from ._arrays import Array, as_floats, check_shape
 from ._core import Layer, empty
 from .gradients import Gradients
 from .ragged import Arrangement, Padding
-from .workspace import Workspace
 
 if TYPE_CHECKING:
     from .recurrent import Recurrent
@@ -38,31 +36,36 @@ def h_and_c(states: list[Array], k: int) -> tuple[Array, Array | None]:
     return states[0][k], states[1][k] if len(states) == 2 else None
 
 
-@dataclass
 class Kept:
     """What a forward pass leaves behind, by layer or by place (direction of a layer)."""
 
-    arrangement: Arrangement
-    layers: list[Layer]
-    start: list[Array]
-    workspace: Workspace
-    dropout: float
-    inputs: list[Array] = field(init=False)  # by layer: rows (rows, I), or (T, B, I)
-    outputs: list[Array] = field(init=False)  # by layer: rows (rows, D·P)
-    masks: list[Array | None] = field(init=False)  # by layer but the first: on its input
-    gates: list[Array | None] = field(init=False)  # by place: (rows, 4·H)
-    cells: list[Array | None] = field(init=False)  # by place: (rows, H)
-
-    def begin(self, model: Recurrent[Any], rows: Array) -> None:
+    def __init__(
+        self,
+        model: Recurrent[Any],
+        arrangement: Arrangement,
+        layers: list[Layer],
+        start: list[Array],
+        rows: Array,
+        dropout: float,
+    ) -> None:
         """Take the memory that a pass over `rows` writes to; of an RNN the outputs are all that is kept."""
-        count, H, dtype = self.arrangement.batch.rows, model.hidden_size, model.dtype
-        self.outputs = [self.workspace.empty(count, model._gives, dtype) for _ in range(model.num_layers)]
+        count, H, dtype = arrangement.batch.rows, model.hidden_size, model.dtype
+        self.arrangement = arrangement
+        self.layers = layers
+        self.start = start
+        self.dropout = dropout
+        self.workspace = workspace = model._workspaces.take()
+        # By layer: what it gives, rows (rows, D·P); what it reads, rows (rows, I) or (T, B, I).
+        self.outputs = [workspace.empty(count, model._gives, dtype) for _ in range(model.num_layers)]
         self.inputs = [rows, *self.outputs[:-1]]
-        self.masks = [None] * (model.num_layers - 1)
-        self.gates = self.cells = [None] * len(self.layers)
+        # By layer but the first: on its input.
+        self.masks: list[Array | None] = [None] * (model.num_layers - 1)
+        # By place: (rows, 4·H) and (rows, H).
+        self.gates: list[Array | None] = [None] * len(layers)
+        self.cells: list[Array | None] = [None] * len(layers)
         if model.cell == "lstm":
-            self.gates = [self.workspace.empty(count, 4 * H, dtype) for _ in self.layers]
-            self.cells = [self.workspace.empty(count, H, dtype) for _ in self.layers]
+            self.gates = [workspace.empty(count, 4 * H, dtype) for _ in layers]
+            self.cells = [workspace.empty(count, H, dtype) for _ in layers]
 
     @property
     def nbytes(self) -> int:
