@@ -1,4 +1,4 @@
-"""What this machine can do at most: multiply-adds, and reading from each level of its memory.
+"""What this machine can do at most: multiply-adds, of each kind, and reading from each level of its memory.
 
 `python -m benchmarks.limits` prints it, and `measure` returns it. It is measured by limits.c, which the
 machine's own C compiler compiles for it on the spot.
@@ -40,11 +40,16 @@ class Level:
 
 @dataclass(frozen=True)
 class Limits:
-    """What `threads` threads reach together: float32 operations a second, and the levels they read from."""
+    """What `threads` threads reach together: operations a second, and the levels they read from.
+
+    Those of whole numbers of 8 bits and in bfloat16 are None where there are no instructions for them.
+    """
 
     threads: int
     flops: float
     levels: tuple[Level, ...]
+    int8: float | None = None
+    bfloat16: float | None = None
 
     def bandwidth(self, size: int) -> float:
         """Return how many bytes a second come from the level that holds `size` bytes."""
@@ -53,7 +58,9 @@ class Limits:
     def __str__(self) -> str:
         unit = "thread" if self.threads == 1 else "threads"
         reads = ", ".join(map(str, self.levels))
-        return f"{self.threads} {unit}: {self.flops / 1e9:.0f} GFLOP/s in float32; reads {reads}"
+        kinds = {"int8": self.int8, "bfloat16": self.bfloat16}
+        fewer = "".join(f", {rate / 1e9:.0f} in {kind}" for kind, rate in kinds.items() if rate)
+        return f"{self.threads} {unit}: {self.flops / 1e9:.0f} GFLOP/s in float32{fewer}; reads {reads}"
 
 
 def cache_sizes() -> dict[int, int]:
@@ -105,12 +112,12 @@ def measure(threads: Iterable[int], seconds: float = SLICE_SECONDS) -> dict[int,
             buffers = _buffers(n)
             command = [program, str(n), str(seconds), *(str(size) for _, _, size in buffers)]
             done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-            flops, *bandwidths = map(float, done.stdout.split())
+            flops, int8, bfloat16, *bandwidths = map(float, done.stdout.split())
             levels = (
                 Level(name, holds, bandwidth)
                 for (name, holds, _), bandwidth in zip(buffers, bandwidths, strict=True)
             )
-            limits[n] = Limits(n, flops, tuple(levels))
+            limits[n] = Limits(n, flops, tuple(levels), int8 or None, bfloat16 or None)
     return limits
 
 

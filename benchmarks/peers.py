@@ -12,7 +12,7 @@ from .compare.bound import least_seconds
 from .compare.cells import GROUPS
 from .compare.crew import Effort, Worker, compare
 from .compare.inputs import seeded
-from .compare.libraries import LIBRARIES, OURS
+from .compare.libraries import CUDA, LIBRARIES, OURS
 from .compare.results import Row
 
 CELLS = {
@@ -29,7 +29,7 @@ CELLS = {
     if cell.name == name
 }
 THREADS = (1, 2)
-PEERS = tuple(name for name in LIBRARIES if name != OURS and LIBRARIES[name].counts)
+PEERS = tuple(name for name in LIBRARIES if name not in (OURS, CUDA) and LIBRARIES[name].counts)
 EFFORT = Effort(rounds=3, seconds=0.1)
 
 

@@ -1,13 +1,17 @@
 """Settings and fixtures that all tests share."""
 
+import os
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 import fastlstm
 from fastlstm import _core
+
+os.environ.setdefault("KERAS_BACKEND", "torch")  # read when Keras is imported first
 
 settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("default")
@@ -24,9 +28,13 @@ def isa(request: pytest.FixtureRequest) -> Iterator[str]:
 
 @pytest.fixture
 def threads() -> Iterator[None]:
-    """Give the number of threads back as it was."""
+    """Have passes shared out however busy the machine is, and give the number of threads back as it was."""
     before = fastlstm.get_num_threads()
+    _core.forget_late()
+    _core.be_patient(True)
     yield
+    _core.be_patient(False)
+    _core.forget_late()
     fastlstm.set_num_threads(before)
 
 
@@ -37,3 +45,9 @@ def eager_threads() -> Iterator[None]:
     sys.setswitchinterval(5e-6)
     yield
     sys.setswitchinterval(before)
+
+
+@pytest.fixture(scope="session")
+def published_kernels() -> list[Path]:
+    """All kernels as they are published, for whichever C program wants them."""
+    return [Path(fastlstm.get_library())]

@@ -58,15 +58,21 @@ def distance(actual: Any, expected: NDArray[Any]) -> float:
 
 
 def central_differences(function: Callable[[], float], array: NDArray[Any]) -> NDArray[Any]:
-    """Return the gradient of a scalar function of nothing with respect to `array`, which it reads."""
+    """Return the gradient of a scalar function of nothing with respect to `array`, which it reads.
+
+    It is NaN where the slopes to both sides are not one: a kink lies between, of a clip or of a function.
+    """
     gradient = np.empty_like(array)
+    here = function()
     for index in np.ndindex(array.shape):
         at = array[index]
         array[index] = at + 1e-6
         above = function()
         array[index] = at - 1e-6
-        gradient[index] = (above - function()) / 2e-6
+        below = function()
         array[index] = at
+        slopes = (above - here) / 1e-6, (here - below) / 1e-6
+        gradient[index] = sum(slopes) / 2 if np.isclose(*slopes, rtol=1e-3, atol=1e-3) else np.nan
     return gradient
 
 
@@ -82,6 +88,8 @@ class Problem:
     P: int = 0
     layers: int = 1
     bidirectional: bool = False
+    reverse: bool = False
+    merge: str = "concat"
     bias: bool = True
     dtype: str = "float64"
     ragged: bool = False
@@ -96,7 +104,7 @@ class Problem:
 
         self.x = normal(self.T, self.B, self.I)
         self.h_0, self.c_0 = normal(count, self.B, out), normal(count, self.B, self.H)
-        self.dy = normal(self.T, self.B, out * self.model_directions)
+        self.dy = normal(self.T, self.B, out * (self.model_directions if self.merge == "concat" else 1))
         self.dh_n, self.dc_n = normal(*self.h_0.shape), normal(*self.c_0.shape)
         self.lengths = rng.integers(0, self.T + 1, self.B) if self.ragged else None
 
@@ -104,16 +112,20 @@ class Problem:
     def model_directions(self) -> int:
         return 2 if self.bidirectional else 1
 
-    def model(self, **options: Any) -> fastlstm.LSTM | fastlstm.RNN:
+    def model(self, **options: Any) -> fastlstm.LSTM | fastlstm.RNN | fastlstm.GRU:
         options = {
             "num_layers": self.layers,
             "bias": self.bias,
             "bidirectional": self.bidirectional,
+            "reverse": self.reverse,
+            "merge": self.merge,
             "dtype": self.dtype,
             "rng": self.seed,
         } | options
         if self.cell == "lstm":
             return fastlstm.LSTM(self.I, self.H, proj_size=self.P, **options)
+        if self.cell in ("gru", "gru_reset_first"):
+            return fastlstm.GRU(self.I, self.H, reset_after=self.cell == "gru", **options)
         return fastlstm.RNN(self.I, self.H, nonlinearity=self.cell, **options)
 
     def state(self, h: NDArray[Any], c: NDArray[Any]) -> Any:
@@ -138,7 +150,7 @@ class Problem:
 
     def _reference(self) -> Reference:
         parameters = {name: array.astype(np.float64) for name, array in self.model().parameters.items()}
-        return Reference(self.cell, parameters, self.layers, self.bidirectional)
+        return Reference(self.cell, parameters, self.layers, self.bidirectional, self.reverse, self.merge)
 
     def _inputs(self) -> tuple[Any, ...]:
         lengths = [self.T] * self.B if self.lengths is None else self.lengths

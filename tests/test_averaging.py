@@ -81,6 +81,11 @@ def test_what_is_applied_before_the_first_update_is_the_model_at_the_beginning()
             ValueError,
             "bias: expected shape (2,), got (3,)",
         ),
+        (
+            lambda m: EqualAverage(m).load_state_dict(m.state_dict() | {"count": -1}),
+            ValueError,
+            "count: expected an integer of at least 0, got -1",
+        ),
     ],
 )
 def test_refusals(call, error, sentence):

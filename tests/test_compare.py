@@ -30,16 +30,33 @@ def test_alone(tmp_path):
 
 
 @pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="needs torch")
-def test_beside_torch():
+@pytest.mark.skipif(importlib.util.find_spec("onnxruntime") is None, reason="needs onnxruntime")
+def test_beside_peers():
+    """All of them agree on an LSTM and a GRU."""
     ran = compare(
-        *("--groups", "step", "training", "--cells", "*, [13]*, 64"),
-        *("--libraries", "fastlstm", "torch", "--markdown"),
+        *("--groups", "step", "training", "gru-step", "gru-forward", "gru-training"),
+        *("--cells", "*, [13]*, [61][42]*"),  # 64 and 128
+        *("--libraries", "fastlstm", "torch", "onnxruntime", "--markdown"),
     )
     assert ran.returncode == 0, ran.stderr
     lines = [line.split("|") for line in ran.stdout.splitlines() if line.startswith("|")]
     rows = {line[1].strip(): line for line in lines}
-    for cell in ("1, 1, 64", "100, 32, 64"):
-        assert float(rows[cell][5]) > 0
+    for cell in ("1, 1, 64", "100, 32, 64", "1, 1, 64, GRU", "100, 1, 64, GRU", "100, 32, 128, GRU"):
+        assert float(rows[cell][-3]) > 0, cell
+
+
+@pytest.mark.parametrize("precision", ["int8", "bfloat16"])
+def test_fewer_bits_beside_float32(precision, tmp_path):
+    file = tmp_path / "results.json"
+    ran = compare(
+        *("--groups", f"{precision}-step", "--cells", "1, 1, 64, *", "--json", str(file)),
+        *("--libraries", "fastlstm", "fastlstm-float32"),
+    )
+    assert ran.returncode == 0, ran.stderr
+    (row,) = json.loads(file.read_text())["rows"]
+    assert row["results"].keys() == {"fastlstm", "fastlstm-float32"}
+    assert row["ratio"] is None
+    assert " in float32 " in ran.stdout
 
 
 def test_no_cells():

@@ -12,10 +12,14 @@ import time
 
 import numpy as np
 import pytest
+from support import pictures
 
 import fastlstm
 from fastlstm.cli import main
+from fastlstm.demos import NAMES
+from fastlstm.demos.baselines import seasonal_naive
 from fastlstm.demos.language import (
+    Settings,
     Vocabulary,
     bigram_bits,
     bits_per_character,
@@ -23,6 +27,7 @@ from fastlstm.demos.language import (
     manual,
     write,
 )
+from fastlstm.training import Adam
 
 FASTLSTM = [sys.executable, "-m", "fastlstm"]
 
@@ -75,6 +80,26 @@ def test_demo(capsys):
     assert shown.err == ""
 
 
+@pytest.mark.parametrize("precision", ["int8", "bfloat16"])
+def test_demo_in_fewer_bits(precision, tmp_path, capsys):
+    path = tmp_path / "text"
+    path.write_text(manual()[:20_000], encoding="utf-8")
+    command = ["demo", "--text", str(path), "--steps", "40", "--hidden", "24", "--precision", precision]
+    assert main(command) == 0
+    table = bits(capsys.readouterr().out)
+    assert table["LSTM,"] < table["uniform"]
+    assert ("the" in table) == (precision == "int8")
+    assert table.get("the", table["LSTM,"]) == pytest.approx(table["LSTM,"], rel=0.005)
+
+
+def test_picture_of_learning_in_bfloat16():
+    text = "a man, a plan, a canal: panama. " * 100
+    above, below = pictures().draw_precision(Settings(steps=4, hidden=8), text).axes
+    floats, rounded = (line.get_ydata() for line in above.lines)
+    assert below.lines[0].get_ydata() == pytest.approx(rounded - floats)
+    assert 0 < abs(rounded - floats).max() < 0.02
+
+
 def test_bar_on_a_terminal():
     mine, terminal = pty.openpty()
     termios.tcsetwinsize(terminal, (24, 150))
@@ -97,7 +122,7 @@ def test_all_options_and_resuming(tmp_path, capsys):
     assert "10 steps" in capsys.readouterr().out
     picture = tmp_path / "curve.svg"
     assert main([*common, "--steps", "20", "--picture", str(picture)]) == 0
-    assert "held out: 2-gram model" in picture.read_text(encoding="utf-8")
+    assert "2-gram model, held-out text" in picture.read_text(encoding="utf-8")
     assert "20 steps" in capsys.readouterr().out
 
 
@@ -146,21 +171,53 @@ def test_wrong_arguments(arguments, capsys):
     assert "error:" in capsys.readouterr().err
 
 
-def test_interrupt_keeps_what_was_learned():
+def test_an_interrupted_demo_tells_no_score():
     demo = subprocess.Popen(
         [*FASTLSTM, "demo", "--steps", "100000", "--hidden", "32"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
-    time.sleep(4)
+    assert "characters to learn from" in demo.stdout.readline()
+    time.sleep(1)
     demo.send_signal(signal.SIGINT)
     out, err = demo.communicate(timeout=60)
-    assert demo.returncode == 0, err
-    assert "stopped at step" in err
-    table = bits(out)
-    assert table["LSTM,"] < table["uniform"]
-    assert "it writes" in out
+    assert demo.returncode == 130, err
+    assert err == "\nfastlstm demo: stopped\n"
+    assert out == ""
+
+
+DEMOS = {
+    "language": ([], "bits per character"),
+    "memory": (["--gaps", "5"], "learned$"),
+    "forecast": (["--members", "1"], "LSTM"),
+    "classify": (["--seeds", "1"], "mean"),
+}
+"""Options that keep each small, and what only a score would make it print."""
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_ctrl_c_in_a_step_ends_each_demo(name, capsys, monkeypatch, threads):
+    needed = {"forecast": "statsmodels", "classify": "aeon"}
+    if name in needed:
+        pytest.importorskip(needed[name], reason="needs the extra demo")
+    if name == "forecast":  # whose baseline takes its time
+        monkeypatch.setattr("fastlstm.demos.forecast.smoothing", seasonal_naive)
+    step, taken = Adam.step, []
+
+    def interrupted(self, gradients):
+        step(self, gradients)
+        taken.append(signal.SIGINT)
+        if len(taken) == 2:
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(Adam, "step", interrupted)
+    options, score = DEMOS[name]
+    assert main(["demo", name, "--hidden", "8", *options]) == 130
+    shown = capsys.readouterr()
+    assert len(taken) == 2
+    assert shown.err.endswith("\nfastlstm demo: stopped\n")
+    assert not re.search(score, shown.out, re.MULTILINE)
 
 
 def test_other_commands(capsys):
@@ -172,7 +229,7 @@ def test_other_commands(capsys):
         with pytest.raises(SystemExit) as stopped:
             main(arguments)
         assert stopped.value.code == 0
-        assert re.search(r"--steps.*demos:\n +language .*memory", capsys.readouterr().out, re.DOTALL)
+        assert "--steps STEPS" in capsys.readouterr().out
     with pytest.raises(SystemExit):
         main(["info", "--wrong"])
     assert "unrecognized arguments: --wrong" in capsys.readouterr().err

@@ -1,5 +1,6 @@
 """The demo classify: its data, its model, its table."""
 
+import dataclasses
 import sys
 
 import numpy as np
@@ -39,6 +40,12 @@ def test_it_learns(data):
     model = classify.classifier(QUICK, 0)
     classify.learn(model, train, QUICK, 0)
     assert classify.accuracy(predict(model, test.x), test.y) > 0.9
+
+
+@pytest.mark.parametrize("precision", ["int8", "bfloat16"])
+def test_it_learns_in_fewer_bits(data, precision):
+    share, _ = classify.ours(*data, dataclasses.replace(QUICK, precision=precision), seed=0)
+    assert share > 0.9
 
 
 @pytest.mark.parametrize("schedule", classify.SCHEDULES)

@@ -13,6 +13,7 @@ from fastlstm.demos.forecast import Settings
 from fastlstm.demos.series import Series
 
 pytest.importorskip("statsmodels", reason="needs the extra demo")
+pytest.importorskip("sklearn", reason="needs the extra demo")
 
 QUICK = Settings(members=1, epochs=10, hidden=8)
 
@@ -125,6 +126,31 @@ def test_lstm_learns_a_season():
     assert forecast.scores(of, forecasts).mase < 1
 
 
+def test_lstm_in_fewer_bits_forecasts_nearly_the_same():
+    of = wavy(growing=True)
+    floats, *others = (
+        forecast.lstm(of, dataclasses.replace(QUICK, precision=precision))
+        for precision in (None, "int8", "bfloat16")
+    )
+    for forecasts in others:
+        assert 0 < abs(forecasts - floats).max() < 0.02 * np.ptp(of.values)
+
+
+@pytest.mark.parametrize("make", [series.sunspots, series.carbon_dioxide])
+def test_autoregression_and_lstm_together_are_no_worse_than_either(make):
+    """Before what is held out, as settings are chosen there."""
+    of = make().earlier()
+    linear = forecast.scores(of, baselines.autoregression(of))
+    learned, calibrated = (
+        forecast.scores(of, forecast.with_autoregression(of, Settings(), calibrated=way))
+        for way in (False, True)
+    )
+    assert calibrated.mase < 1.01 * linear.mase
+    assert calibrated.loss < linear.loss
+    assert calibrated.mase == pytest.approx(learned.mase, rel=0.01)  # medians but where quantiles cross
+    assert abs(calibrated.coverage - 0.8) < 0.08
+
+
 def test_picture():
     of = wavy(growing=True)
     (ax,) = pictures().draw_forecasts(QUICK, (of,)).axes
@@ -136,13 +162,14 @@ def test_picture():
 
 def test_command(capsys, monkeypatch):
     monkeypatch.setattr(forecast, "smoothing", baselines.seasonal_naive)  # which takes its time
+    monkeypatch.setattr(forecast, "with_autoregression", lambda of, **_: baselines.seasonal_naive(of))
     assert main(["demo", "forecast", "--members", "1", "--epochs", "5", "--hidden", "8"]) == 0
     shown = capsys.readouterr().out
     assert "sunspots: 249 values to learn from, then 50 forecasts of the next 11, 1949 to 2008" in shown
     assert "CO2: 406 values to learn from, then 109 forecasts of the next 12, 1992 to 2002" in shown
     rows = [line for line in shown.splitlines() if line.startswith("LSTM")]
-    assert len(rows) == 2
-    assert all(len(row.split()) == 8 for row in rows)
+    assert [row[:21].strip() for row in rows] == ["LSTM", "LSTM + AR", "LSTM + AR, calibrated"] * 2
+    assert all(len(row[21:].split()) == 7 for row in rows)
 
 
 @pytest.mark.slow
@@ -153,6 +180,10 @@ def test_lstm_is_better_than_last_season(make):
     assert scores["LSTM"].mase < scores["seasonal naive"].mase
     assert scores["LSTM"].loss < scores["seasonal naive"].loss
     assert 0.55 < scores["LSTM"].coverage < 0.9
+    with_both = scores["LSTM + AR, calibrated"]
+    assert with_both.mase < 1.02 * scores["autoregression"].mase
+    assert with_both.loss < scores["autoregression"].loss
+    assert 0.7 < with_both.coverage < 0.9
 
 
 def test_command_without_statsmodels(capsys, monkeypatch):

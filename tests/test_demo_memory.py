@@ -5,9 +5,9 @@ import re
 import numpy as np
 import pytest
 
-from fastlstm import LSTM, RNN
 from fastlstm.cli import main
-from fastlstm.demos.memory import BLANK, KINDS, SIGNAL, TASKS, Settings, adding, copying, learn, network
+from fastlstm.demos.memory import BLANK, CELLS, SIGNAL, TASKS, Settings, adding, copying, learn, network
+from fastlstm.model.recurrent import Recurrent
 
 
 def test_adding():
@@ -30,17 +30,30 @@ def test_copying():
     assert x[:, :10].max() < BLANK
 
 
+def recurrent(model):
+    """Return the place and the layer of a network that carries a state."""
+    return next((k, layer) for k, layer in enumerate(model.layers) if isinstance(layer, Recurrent))
+
+
+@pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("task", sorted(TASKS))
-def test_networks_are_as_large(task):
-    lstm, rnn = (network(TASKS[task], kind, 20, seed=0) for kind in (LSTM, RNN))
-    assert 1 <= rnn.num_parameters / lstm.num_parameters < 1.1
-    place = next(k for k, layer in enumerate(lstm.layers) if isinstance(layer, LSTM))
-    assert (lstm.parameters[f"{place}.bias_ih_l0"][20:40] == 1).all()
+def test_networks_are_as_large(task, cell):
+    lstm, other = (network(TASKS[task], CELLS[name], 20, seed=0) for name in ("LSTM", cell))
+    assert 1 <= other.num_parameters / lstm.num_parameters < 1.1
+    assert recurrent(lstm)[1].hidden_size == 20
+
+
+def test_the_gates_that_begin_open():
+    lstm, plain = (network(TASKS["adding"], CELLS[name], 20, seed=0) for name in ("LSTM", "LSTM-plain"))
+    name = f"{recurrent(lstm)[0]}.bias_ih_l0"
+    assert (lstm.parameters[name][20:40] == 1).all()
+    assert (plain.parameters[name][20:40] < 0.5).all()
+    assert np.array_equal(lstm.parameters[name][40:], plain.parameters[name][40:])
 
 
 def test_an_lstm_remembers_what_an_rnn_forgets():
     settings = Settings(steps=1500, hidden=24, lr=5e-3)
-    lstm, rnn = (learn(TASKS["adding"], kind, 40, settings) for kind in KINDS.values())
+    lstm, rnn = (learn(TASKS["adding"], CELLS[name], 40, settings) for name in ("LSTM", "RNN"))
     assert lstm.steps is not None
     assert lstm.curve[-1] < 0.01
     assert rnn.steps is None
@@ -51,7 +64,7 @@ def test_an_lstm_remembers_what_an_rnn_forgets():
 @pytest.mark.parametrize("seed", range(10))
 def test_adding_over_200_steps(seed):
     """Of ten seeds nine have to be there within 6,000 steps; each by itself is let off nothing here."""
-    assert learn(TASKS["adding"], LSTM, 200, Settings(seed=seed)).steps is not None
+    assert learn(TASKS["adding"], CELLS["LSTM"], 200, Settings(seed=seed)).steps is not None
 
 
 def test_command(tmp_path, capsys):
@@ -61,7 +74,18 @@ def test_command(tmp_path, capsys):
     shown = capsys.readouterr().out
     assert len(re.findall(r"^ +[35] +(?:LSTM|RNN) +0\.\d{4} +not learned$", shown, re.MULTILINE)) == 4
     assert "remembering nothing has 0.125" in shown
-    assert "LSTM, 5" in picture.read_text(encoding="utf-8")
+    drawn = picture.read_text(encoding="utf-8")
+    assert all(text in drawn for text in ("LSTM", "RNN", "gap of 3", "gap of 5"))
+
+
+def test_cells_are_chosen_by_name(capsys):
+    arguments = ["--cell", "gru", "LSTM", "lstm-plain", "--gaps", "3", "--steps", "100", "--hidden", "8"]
+    assert main(["demo", "memory", *arguments]) == 0
+    shown = capsys.readouterr().out
+    assert re.findall(r"^ +3 +(\S+) ", shown, re.MULTILINE) == ["GRU", "LSTM", "LSTM-plain"]
+    with pytest.raises(SystemExit):
+        main(["demo", "memory", "--cell", "transformer"])
+    assert "invalid choice: 'transformer' (choose from" in capsys.readouterr().err
 
 
 def test_a_gap_needs_two_steps(capsys):

@@ -7,9 +7,11 @@ import pkgutil
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import fastlstm
+import fastlstm.decoding
 import fastlstm.estimators
 import fastlstm.serve
 import fastlstm.training
@@ -23,8 +25,9 @@ MODULES = [
 
 @pytest.mark.parametrize("name", MODULES)
 def test_examples(name):
-    if name.endswith("_torch"):
-        pytest.importorskip("torch")
+    for framework in ("torch", "keras", "thinc", "onnx", "sktime", "darts"):
+        if name.endswith(f"_{framework}") or name.startswith(f"fastlstm.interop.{framework}"):
+            pytest.importorskip(framework)
     result = doctest.testmod(importlib.import_module(name), optionflags=doctest.ELLIPSIS)
     assert result.failed == 0
 
@@ -33,7 +36,7 @@ def test_examples(name):
     ("module", "name"),
     [
         (module, name)
-        for module in (fastlstm, fastlstm.estimators, fastlstm.serve, fastlstm.training)
+        for module in (fastlstm, fastlstm.decoding, fastlstm.estimators, fastlstm.serve, fastlstm.training)
         for name in module.__all__
     ],
 )
@@ -56,6 +59,28 @@ def test_readme():
     assert names["y_t"].shape == (256,)
 
 
+def test_layers():
+    names = python_block("docs/layers.md")
+    assert names["y"]["tags"].shape == (100, 8, 10)
+    assert names["y"]["kind"].shape == (8, 3)
+    page = (Path(__file__).parents[1] / "docs" / "layers.md").read_text(encoding="utf-8")
+    assert not [name for name in fastlstm.layers.__all__ if f"`{name}`" not in page]
+
+
+def test_fewer_bits():
+    assert python_block("docs/precision.md")["small"].layers[0].precision == "int8"
+
+
+def test_onnx():
+    pytest.importorskip("onnx")
+    names = python_block("docs/onnx.md")
+    assert np.array_equal(names["y"], names["model"](names["x"]))
+    inputs = [value.name for value in names["session"].get_inputs()]
+    assert inputs == ["x", "lengths", "1.h_0", "1.c_0"]
+    for name in names["onnx"].__all__:
+        assert ">>>" in inspect.getdoc(getattr(names["onnx"], name))
+
+
 def test_serving():
     names = python_block("docs/serving.md")
     assert [y.shape for y in (names["y"], *names["answers"])] == [(5,)] * 4
@@ -64,5 +89,12 @@ def test_serving():
 def test_training(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = python_block("docs/training.md")
-    assert names["history"].epochs > 0
+    assert names["history"]["val_accuracy"][names["history"].best_epoch - 1] > 0.95
     assert repr(fastlstm.load("model.safetensors")) == repr(names["model"])
+
+
+@pytest.mark.parametrize(
+    ("page", "shape"), [("pytorch", (20, 3, 10)), ("keras", (2, 1)), ("onnx-runtime", (50, 2, 128))]
+)
+def test_coming_from(page, shape):
+    assert python_block(f"docs/coming-from-{page}.md")["y"].shape == shape

@@ -79,7 +79,7 @@ def test_cpp(tmp_path):
 
 
 def test_library_not_built(monkeypatch, tmp_path):
-    monkeypatch.setattr("fastlstm.embedding._DIRECTORY", tmp_path)
+    monkeypatch.setattr("fastlstm.capi._DIRECTORY", tmp_path)
     with pytest.raises(FileNotFoundError, match=r"libfastlstm\.a: expected it in .* build_ext --inplace"):
         fastlstm.get_library()
 

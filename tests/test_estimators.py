@@ -140,11 +140,86 @@ def test_sequences_without_steps():
         ([np.full((3, 2), np.nan)], "contains NaN"),
         (np.ones((2, 3, 4, 5)), r"X: expected a table .*, got shape"),
         (np.ones((2, 5, 3)), "X has 3 features"),
+        ([np.full((3, 2), "a")], "X: expected numbers, got dtype <U1"),
+        ([[[1, 2], [3]]], r"X\[0\]: expected an array"),
+        (np.zeros((2, 5, 2), "M8[s]"), r"X: expected numbers, got dtype datetime64\[s\]"),
     ],
 )
 def test_refused_x(X, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((ValueError, TypeError), match=message):
         regressor(epochs=1).fit(*dense()).predict(X)
+
+
+# Names of features
+
+
+def framed(X, columns="ab"):
+    pandas = pytest.importorskip("pandas")
+    return [pandas.DataFrame(sequence, columns=list(columns)) for sequence in X]
+
+
+def swapped(X):
+    return [frame.iloc[:, ::-1] for frame in X]
+
+
+def test_a_list_of_frames_has_names():
+    X, y = labelled()
+    frames = framed(X)
+    fitted = classifier().fit(frames, y)
+    assert fitted.feature_names_in_.tolist() == ["a", "b"]
+    assert same_bits(fitted.predict_proba(frames), classifier().fit(X, y).predict_proba(X))
+    objects = np.empty(len(X), object)
+    objects[:] = frames
+    assert same_bits(fitted.predict_proba(objects), fitted.predict_proba(frames))
+    with pytest.raises(ValueError, match=r"must be in the same order as they were in fit"):
+        fitted.predict(swapped(frames))
+    with pytest.raises(ValueError, match=r"unseen at fit time:\n- c\n.*now missing:\n- b"):
+        fitted.predict(framed(X, "ac"))
+    with pytest.raises(ValueError, match="must be in the same order"):
+        fitted.partial_fit(swapped(frames), y)
+    with pytest.warns(UserWarning, match="X does not have valid feature names"):
+        fitted.predict(X)
+    assert not hasattr(fitted.fit(X, y), "feature_names_in_")
+    with pytest.warns(UserWarning, match="X has feature names, but LSTMClassifier was fitted without"):
+        fitted.predict(frames)
+
+
+@pytest.mark.parametrize("make", [classifier, regressor])
+def test_frames_of_a_list_that_disagree(make):
+    X, y = dense()
+    frames = framed(X)
+    for wrong, told in (
+        (swapped(frames[3:4])[0], "the columns b, a"),
+        (X[3], "no columns' names"),
+        (framed(X[3:4], "ac")[0], "the columns a, c"),
+    ):
+        mixed = [*frames[:3], wrong, *frames[4:]]
+        with pytest.raises(ValueError, match=rf"X\[3\]: expected the columns a, b as X\[0\] has, got {told}"):
+            make().fit(mixed, y[:, 0] > 0)
+        with pytest.raises(ValueError, match=r"X\[3\]: expected the columns a, b"):
+            make(epochs=1).fit(frames, y[:, 0] > 0).predict(mixed)
+
+
+def test_names_of_single_frames():
+    pandas = pytest.importorskip("pandas")
+    X, y = dense(size=2)
+    index = pandas.MultiIndex.from_product([range(40), range(6)])
+    by_steps = pandas.DataFrame(X.reshape(-1, 2), index, ["a", "b"])
+    table = pandas.DataFrame(X[:, :, 0], columns=list("abcdef"))
+    series = pandas.DataFrame(wave(60, variables=2), columns=["a", "b"])
+    for fit, x in (
+        (lambda: regressor(epochs=1).fit(by_steps, y), by_steps),
+        (lambda: regressor(epochs=1).fit(table, y), table),
+        (lambda: forecaster(epochs=1).fit(series), series),
+    ):
+        with pytest.raises(ValueError, match="must be in the same order"):
+            fit().predict(x.iloc[:, ::-1])
+        with pytest.warns(UserWarning, match="valid feature names"):
+            fit().predict(x.to_numpy() if x is not by_steps else X)
+    assert same_bits(
+        regressor(epochs=1).fit(by_steps, y).predict(framed(X)),
+        regressor(epochs=1).fit(framed(X), y).predict(by_steps),
+    )
 
 
 # What fit promises
@@ -173,6 +248,14 @@ def test_same_bits(options):
         ({"validation_fraction": 1.0}, "validation_fraction: "),
         ({"epochs": 0}, "epochs: "),
         ({"class_weight": "even"}, "class_weight"),
+        ({"class_weight": {"up": "heavy", "other": 1}}, "class_weight: expected numbers"),
+        ({"class_weight": {"other": -1.0, "down": 1}}, "class_weight: expected finite numbers of at least 0"),
+        ({"bidirectional": "False"}, "bidirectional: expected True or False, got 'False'"),
+        ({"warm_start": "False"}, "warm_start: expected True or False, got 'False'"),
+        ({"cell": "mgu"}, "cell: expected one of lstm, gru, rnn, got 'mgu'"),
+        ({"readout": ["max"]}, "readout: expected one of last, mean, max, got"),
+        ({"random_state": "a"}, "random_state: expected an integer, a RandomState or None, got 'a'"),
+        ({"validation_fraction": 0.001}, "validation_fraction: expected a share that leaves sequences"),
     ],
 )
 def test_refused_parameters_change_nothing(option, message):
@@ -180,7 +263,7 @@ def test_refused_parameters_change_nothing(option, message):
     fitted = classifier(epochs=1).fit(X, y)
     before = fitted.predict_proba(X)
     attributes = dict(vars(fitted))
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((ValueError, TypeError), match=message):
         fitted.set_params(**option).fit(X, np.where(y == "up", "other", y))
     assert dict(vars(fitted)) == attributes | option
     assert same_bits(fitted.predict_proba(X), before)
@@ -193,11 +276,39 @@ def test_refused_parameters_change_nothing(option, message):
         (np.linspace(0, 1, 60), None, "continuous"),
         (["a", "b"] * 30, np.ones((60, 2)), "sample_weight: expected shape"),
         (["a", "b"] * 30, -np.ones(60), "sample_weight: expected finite numbers of at least 0"),
+        (["a", "b"] * 30, ["heavy"] * 60, "sample_weight: expected numbers, got dtype <U5"),
+        (["a", 1] * 30, None, "y: expected labels of one kind, got numbers and strings"),
+        (
+            np.array(["a", None] * 30, object),
+            None,
+            "y: expected labels of one kind, got NoneType and strings",
+        ),
+        ([[1], [1, 2]] * 30, None, "y: expected an array"),
     ],
 )
 def test_refused_targets(y, weight, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((ValueError, TypeError), match=message):
         classifier().fit(labelled()[0], y, weight)
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (["up", "down"] * 20, "y: expected numbers, got dtype <U4"),
+        (np.array(["up", "down"] * 20, object), "y: expected numbers, got dtype object"),
+        (np.zeros(40, "M8[D]"), r"y: expected numbers, got dtype datetime64\[D\]"),
+    ],
+)
+def test_labels_are_not_numbers(y, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        regressor().fit(dense()[0], y)
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_targets_whose_deviation_no_float_can_hold():
+    X, y = dense()
+    with pytest.raises(ValueError, match="y: expected numbers whose squares float64 can hold"):
+        regressor().fit(X, y * 1e300)
 
 
 def test_validation_and_patience():
@@ -218,19 +329,73 @@ def test_warm_start_goes_on():
         fitted.set_params(hidden_size=4).fit(X, y)
 
 
-def test_ctrl_c_keeps_what_was_learned(monkeypatch):
+def interrupt(fit, *data):
+    """Call fit, with Ctrl-C after its first step."""
     step = AdamW.step
 
-    def interrupted(self, gradients):
+    def step_and_interrupt(self, gradients):
         step(self, gradients)
         signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(AdamW, "step", interrupted)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(AdamW, "step", step_and_interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            fit(*data)
+
+
+def test_an_interrupted_fit_is_none():
     X, y = labelled()
-    with pytest.warns(UserWarning, match="interrupted"):
-        fitted = classifier().fit(X, y)
-    assert fitted.history_.stopped == "interrupted"
-    assert fitted.predict_proba(X).shape == (60, 2)
+    fresh = classifier()
+    interrupt(fresh.fit, X, y)
+    assert not hasattr(fresh, "model_")
+
+
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_an_interrupted_fit_that_went_on_changes_nothing(method):
+    X, y = labelled()
+    fitted = classifier(epochs=2, warm_start=True, dropout=0.2).partial_fit(X, y, np.unique(y))
+    whole = pickle.loads(pickle.dumps(fitted))
+    before = fitted.predict_proba(X)
+    interrupt(getattr(fitted, method), X, y)
+    assert same_bits(fitted.predict_proba(X), before)
+    assert same_bits(
+        getattr(fitted, method)(X, y).predict_proba(X), getattr(whole, method)(X, y).predict_proba(X)
+    )
+
+
+SEARCH = """
+import numpy as np
+from sklearn.model_selection import GridSearchCV
+from fastlstm.estimators import LSTMClassifier
+from fastlstm.training import AdamW
+
+step = AdamW.step
+def told(self, gradients):
+    print("begun", flush=True)
+    AdamW.step = step
+    step(self, gradients)
+AdamW.step = told
+
+X = np.random.default_rng(0).standard_normal((40, 5, 2))
+search = GridSearchCV(LSTMClassifier(epochs=100_000), {"hidden_size": [2, 4]}, cv=2)
+search.fit(X, X[:, 0, 0] > 0)
+print(search.best_score_)
+"""
+
+
+def test_ctrl_c_ends_a_search():
+    search = subprocess.Popen(
+        [sys.executable, "-c", SEARCH], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert search.stdout.readline() == "begun\n"
+    search.send_signal(signal.SIGINT)
+    try:
+        out, err = search.communicate(timeout=30)
+    finally:
+        search.kill()
+    assert search.returncode == -signal.SIGINT
+    assert err.endswith("KeyboardInterrupt\n")
+    assert out == ""
 
 
 # The classifier
@@ -296,6 +461,13 @@ def test_refused_partial_fit():
     with pytest.raises(ValueError, match="y: expected labels among"):
         fresh.partial_fit(X, y, ["up"])
     assert not hasattr(fresh, "classes_")
+    for classes, message in (
+        ("up", r"classes: expected shape \(C,\)"),
+        ([], r"classes: expected shape \(C,\), at least one"),
+        (["up", 1], "classes: expected labels of one kind"),
+    ):
+        with pytest.raises((ValueError, TypeError), match=message):
+            fresh.partial_fit(X, y, classes)
     with pytest.raises(ValueError, match=r"classes: expected .* as before"):
         classifier().partial_fit(X, y, ["up", "down"]).partial_fit(X, y, ["up", "off"])
     with pytest.raises(ValueError, match="class_weight: expected None or a dict"):
@@ -358,6 +530,7 @@ def test_the_page_runs():
     for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
         exec(compile(block, "estimators.md", "exec"), names)
     assert names["search"].best_score_ > 0.6
+    assert same_bits(names["answer"], names["regressor"].predict(names["X"][:1])[0])
     assert ((names["lower"] < names["median"]) & (names["median"] < names["upper"])).all()
 
 
@@ -428,7 +601,7 @@ def test_other_quantiles():
 
 def test_validation_is_after_training():
     fitted = forecaster(validation_fraction=0.2, epochs=2).fit(wave())
-    training, held_out = fitted._split(fitted._starts(wave()[:, None]))
+    training, held_out = fitted._split(fitted._windows.starts(wave()[:, None]))
     assert training[-1] + fitted.horizon == held_out[0]
     assert len(fitted.history_["val_loss"]) == 2
 
@@ -464,6 +637,19 @@ def test_frames_get_frames():
         forecaster().fit(frame.drop(dates[5]))
 
 
+def test_forecasts_are_of_what_was_learned():
+    fitted = forecaster(epochs=1).fit(wave())
+    path, interval = fitted.predict(), fitted.predict_interval()
+    fitted.set_params(horizon=5, window=4, seasonal_period=2, quantiles=(0.4, 0.6))
+    assert same_bits(fitted.predict(), path)
+    assert same_bits(fitted.predict_interval(), interval)
+    with pytest.raises(ValueError, match=r"model: expected Windows.*horizon=3.* as before"):
+        fitted.partial_fit(wave())
+    same_count = {"quantiles": (0.1, 0.2, 0.3, 0.5, 0.6, 0.7, 0.8)}
+    with pytest.raises(ValueError, match=r"model: expected .*0\.95\) as before"):
+        forecaster(epochs=1).fit(wave()).set_params(**same_count).partial_fit(wave())
+
+
 def test_search_over_time():
     search = GridSearchCV(forecaster(epochs=1), {"window": [4, 6]}, cv=TimeSeriesSplit(2)).fit(wave(90))
     assert search.best_params_["window"] in (4, 6)
@@ -475,6 +661,8 @@ def test_search_over_time():
     [
         (lambda: forecaster(horizon=0).fit(wave()), "horizon: "),
         (lambda: forecaster(quantiles=(0.6, 0.9)).fit(wave()), "quantiles: expected two or more ascending"),
+        (lambda: forecaster(quantiles="abc").fit(wave()), "quantiles: expected two or more ascending"),
+        (lambda: forecaster().fit(["a"] * 50), "series: expected numbers, got dtype <U1"),
         (lambda: forecaster().fit(wave(10)), "series: expected at least 11 steps, got 10"),
         (lambda: forecaster(validation_fraction=0.9).fit(wave(12)), "series: expected more steps"),
         (lambda: forecaster().fit(np.ones((3, 4, 5))), "series: expected shape"),
@@ -484,10 +672,6 @@ def test_search_over_time():
             "series: expected at least 8 steps, got 7",
         ),
         (lambda: forecaster(epochs=1).fit(wave()).predict(wave(9, 2)), "2 features"),
-        (
-            lambda: forecaster(epochs=1).fit(wave()).predict_interval(horizon=4),
-            "horizon: expected at most the 3",
-        ),
         (
             lambda: forecaster(epochs=1).fit(wave()).predict_interval(0.95),
             "coverage: expected what the quantiles",

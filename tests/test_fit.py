@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from support_fit import LENGTHS, StopAfter, readout_model, sequences, step_targets, steps_model, weights
 
-from fastlstm import LSTM, RNN, Embedding, LastStep, Linear, Sequential
+from fastlstm import GRU, LSTM, RNN, SLSTM, Embedding, LastStep, Linear, Sequential
 from fastlstm.training import (
     SGD,
     Adam,
@@ -55,7 +55,11 @@ def test_a_loop_by_hand(batch_first, dense):
     np.testing.assert_allclose(history["loss"], epoch_losses, rtol=1e-9)
 
 
-@pytest.mark.parametrize("model", [LSTM(3, 2, rng=0), RNN(3, 2, rng=0), steps_model()], ids=repr)
+@pytest.mark.parametrize(
+    "model",
+    [LSTM(3, 2, rng=0), RNN(3, 2, rng=0), GRU(3, 2, rng=0), SLSTM(3, 2, rng=0), steps_model()],
+    ids=repr,
+)
 def test_learns_at_each_step(model):
     x = sequences()
     y = [0.3 * sequence[:, :2] for sequence in x]
@@ -254,6 +258,27 @@ def test_ctrl_c_ends_after_the_step():
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+@pytest.mark.parametrize("epochs", [1, 2])
+def test_ctrl_c_while_an_epoch_ends_is_not_forgotten(epochs):
+    x = sequences([3] * 4)
+
+    def interrupt(progress):
+        signal.raise_signal(signal.SIGINT)
+
+    history = fit(
+        steps_model(), (x, step_targets(x)), mean_squared_error, epochs=epochs, callbacks=[interrupt]
+    )
+    assert history.stopped == "interrupted"
+    with pytest.raises(KeyboardInterrupt):
+        history.or_interrupt()
+
+
+def test_a_history_that_was_not_interrupted_goes_on():
+    x = sequences([3] * 4)
+    history = fit(steps_model(), (x, step_targets(x)), mean_squared_error, epochs=1)
+    assert history.or_interrupt() is history
+
+
 def test_two_ctrl_c_end_at_once():
     x = sequences([3] * 20)
     with pytest.raises(KeyboardInterrupt):
@@ -327,7 +352,7 @@ Y = step_targets(X)
             (None, (X, Y), mean_squared_error),
             {},
             TypeError,
-            "model: expected LSTM, RNN or Sequential, got NoneType",
+            "model: expected LSTM, RNN, GRU, SLSTM or Sequential, got NoneType",
         ),
         ((steps_model(), (X, Y), "mse"), {}, TypeError, "loss: expected a function such as"),
         (
@@ -382,7 +407,7 @@ Y = step_targets(X)
             (steps_model(), (X, Y, [1, -1]), mean_squared_error),
             {},
             ValueError,
-            "sample_weight: expected numbers of at least 0, got -1",
+            "sample_weight: expected finite numbers of at least 0, got -1",
         ),
         (
             (steps_model(), (X, Y, [1]), mean_squared_error),
@@ -451,6 +476,78 @@ Y = step_targets(X)
             "bptt: expected None",
         ),
         (
+            (steps_model(), (X, Y, [0.0, 0.0]), mean_squared_error),
+            {},
+            ValueError,
+            "data sample_weight: expected a number above 0 among them, got zeros alone",
+        ),
+        (
+            (steps_model(), (X, Y, [1.0, float("inf")]), mean_squared_error),
+            {},
+            ValueError,
+            "data sample_weight: expected finite numbers of at least 0, got inf",
+        ),
+        (
+            (LSTM(1, 2), ([[1, 2, 3]], [[1.0, 2.0, 3.0]]), mean_squared_error),
+            {},
+            TypeError,
+            "data x[0]: expected an array of floats, got dtype int64: indices are for",
+        ),
+        (
+            (Sequential(Embedding(3, 2), LSTM(2, 2)), ([[1.0, 2.0]], [[[1.0, 1.0]] * 2]), mean_squared_error),
+            {},
+            TypeError,
+            "data x[0]: expected an array of integers, as the model begins with an Embedding",
+        ),
+        (
+            (readout_model(), (X, ["cat", "dog"]), softmax_cross_entropy),
+            {},
+            TypeError,
+            "data y[0]: expected an array of integers, got dtype <U3; numpy.unique(..., return_inverse=True)",
+        ),
+        (
+            (steps_model(), (X, Y), lambda output, target, **options: 1.0),
+            {},
+            TypeError,
+            "loss: expected a function that returns its value and its gradient, got one that returns float",
+        ),
+        (
+            (steps_model(), (X, Y), lambda output, target, **options: (None, output)),
+            {},
+            TypeError,
+            "loss: expected a number as its value, got NoneType",
+        ),
+        (
+            (steps_model(), (X, Y), lambda output, target, **options: (1.0, output[:1])),
+            {},
+            ValueError,
+            "loss's gradient: expected shape",
+        ),
+        (
+            (steps_model(), (X, Y), mean_squared_error),
+            {"callbacks": print},
+            TypeError,
+            "callbacks: expected a list of Callback objects or functions, got <built-in function print>",
+        ),
+        (
+            (steps_model(), (X, Y), mean_squared_error),
+            {"shuffle": "no"},
+            TypeError,
+            "shuffle: expected True or False, got 'no'",
+        ),
+        (
+            (steps_model(), (X, Y), mean_squared_error),
+            {"rng": "a"},
+            TypeError,
+            "rng: expected a numpy.random.Generator, a seed or None, got 'a'",
+        ),
+        (
+            (steps_model(), (X, Y), mean_squared_error),
+            {"progress": 3},
+            TypeError,
+            "progress: expected True, False, None or a string, got 3",
+        ),
+        (
             (steps_model(), (X, Y), mean_squared_error),
             {"comm": 3},
             TypeError,
@@ -475,6 +572,12 @@ def test_refusals(arguments, options, error, sentence):
         fit(*arguments, **options)
 
 
+def test_evaluate_refuses_what_can_not_be_cut():
+    backwards = LSTM(3, 1, bidirectional=True, rng=0)
+    with pytest.raises(ValueError, match="bptt: expected None for a model with a readout or two directions"):
+        evaluate(backwards, (X, Y), mean_squared_error, bptt=2)
+
+
 def test_streams_refuses():
     with pytest.raises(ValueError, match=re.escape("x: expected at least 3 steps, got shape (2,)")):
         streams(np.ones(2), 3)
@@ -487,7 +590,7 @@ def test_history_draws_itself():
     )
     legend = history.plot().get_legend()
     assert [text.get_text() for text in legend.get_texts()] == ["loss", "val_loss"]
-    assert "2 epochs, finished, last loss" in repr(history)
+    assert re.search(r"2 epochs in .* s, finished; last loss", repr(history))
 
 
 def test_bar(capsys):

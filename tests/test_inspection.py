@@ -11,12 +11,16 @@ from support import TOLERANCE, Problem, distance
 import fastlstm
 from fastlstm.inspection import gradient_reach
 
-# Where the reference keeps each quantity of a step.
-LSTM_STEP = {"i": 3, "f": 4, "g": 5, "o": 6, "c": 7}
+# Where the reference keeps what a trace shows, by cell.
+KEPT = {
+    "lstm": {"i": 3, "f": 4, "g": 5, "o": 6, "c": 7},
+    "gru": {"n": 2, "r": 3, "z": 4, "n_h": 5},
+    "gru_reset_first": {"n": 2, "r": 3, "z": 4, "rh": 5},
+}
 
 problems = st.builds(
     Problem,
-    cell=st.sampled_from(["lstm", "tanh", "relu"]),
+    cell=st.sampled_from(["lstm", "tanh", "relu", "gru", "gru_reset_first"]),
     T=st.integers(0, 7),
     B=st.integers(0, 5),
     H=st.integers(2, 20),
@@ -38,7 +42,7 @@ def expected_steps(problem):
     for (layer, direction, b), steps in reference._steps.items():
         if direction:
             steps = steps[::-1]
-        for name, at in LSTM_STEP.items() if problem.cell == "lstm" else ():
+        for name, at in KEPT.get(problem.cell, {}).items():
             shape = (problem.T, problem.B, problem.H)
             array = expected.setdefault((layer, direction, name), np.zeros(shape))
             for t, step in enumerate(steps):
@@ -72,7 +76,7 @@ def test_against_the_reference(problem, batch_first):
     top = [trace[problem.layers - 1, direction].h for direction in range(model.directions)]
     assert np.concatenate(top, axis=-1).tobytes() == y.tobytes()
     if problem.cell != "lstm":
-        assert list(trace[0, 0].by_name()) == ["h"]
+        assert list(trace[0, 0].by_name()) == ["h", *KEPT.get(problem.cell, {})]
 
 
 def test_lower_layers_h_is_the_model_of_the_lower_layers():
@@ -190,6 +194,12 @@ lstm = fastlstm.LSTM(3, 5, rng=0)
             ValueError,
             "layer, direction: expected one of (0, 0), got (1, 0)",
         ),
+        (
+            lambda: gradient_reach(None, x),
+            TypeError,
+            "model: expected LSTM, RNN, GRU or SLSTM, got NoneType",
+        ),
+        (lambda: lstm.trace(x)[[], 0], ValueError, "layer, direction: expected one of (0, 0), got ([], 0)"),
         (lambda: lstm.trace(x)[0], ValueError, "layer, direction: expected one of (0, 0), got 0"),
         (lambda: lstm.trace(x).sequence(2), ValueError, "b: expected an index from 0 to 1, got 2"),
         (lambda: lstm.trace(x).sequence(-1), ValueError, "b: expected an integer of at least 0, got -1"),

@@ -10,16 +10,19 @@ from hypothesis.extra.numpy import array_shapes
 from support import central_differences
 
 from fastlstm import (
+    ELU,
+    GELU,
     Dropout,
     Embedding,
     LayerNorm,
+    LeakyReLU,
     Linear,
     LogSoftmax,
     ReLU,
     Sigmoid,
     Softmax,
     Tanh,
-    set_num_threads,
+    _core,
 )
 
 LAYERS = [
@@ -28,6 +31,10 @@ LAYERS = [
     ReLU,
     Softmax,
     LogSoftmax,
+    lambda: LeakyReLU(0.3),
+    lambda: ELU(0.7),
+    GELU,
+    lambda: GELU("tanh"),
     lambda: LayerNorm(3, dtype="float64"),
     lambda: Linear(3, 5, dtype="float64", rng=0),
     lambda: Linear(3, 5, bias=False, dtype="float64", rng=0),
@@ -106,7 +113,9 @@ def test_none_counts_as_zeros():
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "longdouble"])
-@pytest.mark.parametrize("make", [Tanh, Sigmoid, ReLU, Softmax, LogSoftmax, Dropout, lambda: Linear(3, 5)])
+@pytest.mark.parametrize(
+    "make", [Tanh, Sigmoid, ReLU, Softmax, LogSoftmax, Dropout, LeakyReLU, ELU, lambda: Linear(3, 5)]
+)
 def test_dtypes(make, dtype):
     layer = make()
     y, tape = layer.forward(np.ones((2, 3), dtype))
@@ -137,6 +146,9 @@ def test_layer_norm_of_equal_numbers():
         (LayerNorm(3, 1e-3), "LayerNorm(3, eps=0.001)"),
         (Dropout(0.3), "Dropout(0.3)"),
         (Tanh(), "Tanh()"),
+        (LeakyReLU(), "LeakyReLU()"),
+        (ELU(0.5), "ELU(0.5)"),
+        (GELU("tanh"), "GELU('tanh')"),
     ],
 )
 def test_repr(layer, shown):
@@ -167,6 +179,9 @@ def test_repr(layer, shown):
         (lambda: Dropout("half"), TypeError, "p: expected a number in [0, 1], got 'half'"),
         (lambda: Dropout()([1]), TypeError, "x: expected an array of floats, got dtype int64"),
         (lambda: Softmax()(1.0), ValueError, "x: expected shape (..., n), got ()"),
+        (lambda: LeakyReLU(-1), ValueError, "negative_slope: expected a number of at least 0, got -1"),
+        (lambda: ELU("much"), TypeError, "alpha: expected a number of at least 0, got 'much'"),
+        (lambda: GELU("erf"), ValueError, "approximate: expected 'none' or 'tanh', got 'erf'"),
         (lambda: Tanh()([1]), TypeError, "x: expected an array of floats, got dtype int64"),
     ],
 )
@@ -183,7 +198,7 @@ def test_linear_gives_the_same_bits(threads, K, M, dtype):
     x = np.random.default_rng(0).standard_normal((700, K)).astype(dtype)
     results = set()
     for count in (1, 2, 3):
-        set_num_threads(count)
+        _core.set_num_threads(count)
         y, tape = linear.forward(x)
         gradients = tape.backward(np.cos(y))
         arrays = (y, gradients.input, gradients.parameters["weight"], gradients.parameters["bias"])

@@ -5,9 +5,12 @@ import pytest
 from support import distance
 
 from fastlstm import (
+    ELU,
+    GELU,
     LSTM,
     Embedding,
     LayerNorm,
+    LeakyReLU,
     Linear,
     LogSoftmax,
     MaxOverTime,
@@ -30,6 +33,11 @@ PAIRS = [
     (Tanh(), nn.Tanh()),
     (Sigmoid(), nn.Sigmoid()),
     (ReLU(), nn.ReLU()),
+    (LeakyReLU(), nn.LeakyReLU()),
+    (LeakyReLU(0.3), nn.LeakyReLU(0.3)),
+    (ELU(0.7), nn.ELU(0.7)),
+    (GELU(), nn.GELU()),
+    (GELU("tanh"), nn.GELU("tanh")),
     (Softmax(), nn.Softmax(dim=-1)),
     (LogSoftmax(), nn.LogSoftmax(dim=-1)),
     (Embedding(6, 5, dtype="float64", rng=0), nn.Embedding(6, 5)),

@@ -230,7 +230,7 @@ def test_linear_loss_holds_few_logits():
         (
             lambda: softmax_cross_entropy(np.ones((1, 3)), [0], weight=[1.0, -1.0, 1.0]),
             ValueError,
-            "weight: expected numbers of at least 0, got -1.0",
+            "weight: expected finite numbers of at least 0, got -1.0",
         ),
         (
             lambda: softmax_cross_entropy(np.ones((2, 3)), [0, 1], [1]),

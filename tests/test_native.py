@@ -1,57 +1,37 @@
 """The C of the ground floor by itself: the same bytes from every instruction set, and sanitizers."""
 
-import os
 import shutil
 import subprocess
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.testing import assert_allclose
+from support_native import CAPI, KERNELS, SOURCES, build, compile_all
 
 import fastlstm
+from fastlstm import _core
 
-ROOT = Path(__file__).parents[1]
-KERNELS = ROOT / "src" / "fastlstm" / "kernels"
-EMBED = ROOT / "src" / "fastlstm" / "embed"
-NATIVE = Path(__file__).with_name("native")
-SOURCES = [*KERNELS.glob("isa_*.c"), KERNELS / "select.c"]
-# What setup.py's flags promise of results; -Werror, because here a warning is somebody's mistake.
-FLAGS = ["-std=c11", "-O1", "-g1", "-ffp-contract=off", "-fno-math-errno", "-Wall", "-Wextra", "-Werror"]
-
-# AddressSanitizer catches what the rest of "undefined" would, and in a tenth of the time to compile.
+# AddressSanitizer catches what the rest of "undefined" would, and in a tenth of the time to compile; its
+# checks as calls take half of that again.
 SANITIZED = [
+    "-Wno-unused-command-line-argument",  # of clang, which knows no such parameter
+    "--param=asan-instrumentation-with-call-threshold=0",
     "-fsanitize=address,signed-integer-overflow,shift,bounds,float-cast-overflow",
     "-fno-sanitize-recover=all",
+    "-DFL_DEBUG",
 ]
+
+# Emulated processors, and how they multiply int8 and bfloat16, the best way first.
+ARM_WAYS = {
+    "max": (["smmla", "dot", "widened"], ["bfmmla", "widened"]),
+    "neoverse-n1": (["dot", "widened"], ["widened"]),
+    "cortex-a72": (["widened"], ["widened"]),
+}
 
 pytestmark = [
     pytest.mark.skipif(not KERNELS.is_dir(), reason="the sources are not here"),
     pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler"),
 ]
-
-
-def compile_all(directory, sources, flags, compiler="cc"):
-    """Compile each source by itself, as many at once as there are processors; objects stay as they are."""
-    flags = [*FLAGS, *flags, f"-I{KERNELS}", f"-I{EMBED}", "-pthread"]
-
-    def compile_one(source):
-        if source.suffix == ".o":
-            return source
-        out = directory / f"{source.stem}.o"
-        subprocess.run([compiler, *flags, "-c", source, "-o", out], check=True)
-        return out
-
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return list(pool.map(compile_one, sources))
-
-
-def build(directory, program, sources, flags, compiler="cc"):
-    """Compile a program of this directory with `sources`, and link them."""
-    objects = compile_all(directory, [NATIVE / f"{program}.c", *sources], flags, compiler)
-    link = [compiler, *flags, *objects, "-o", directory / program, "-pthread", "-lm"]
-    subprocess.run(link, check=True)
-    return directory / program
 
 
 def run(*command):
@@ -60,46 +40,80 @@ def run(*command):
     return done.stdout
 
 
-def run_kernels(tmp_path, flags, compiler="cc", emulator=(), sources=SOURCES):
-    """Return what each kernel wrote, as a hash, by kernel and type and then by instruction set."""
-    program = build(tmp_path, "run_kernels", sources, flags, compiler)
+def hashes_of(*command):
+    """Return what each kernel wrote, as a hash, by kernel and type and then by instruction set; "checked" of
+    those that sum in an order of their own, which the program has compared with plain C."""
     hashes = {}
-    for line in run(*emulator, program).splitlines():
+    for line in run(*command).splitlines():
         isa, *kernel, digest = line.split()
         hashes.setdefault(tuple(kernel), {})[isa] = digest
     return hashes
 
 
+def run_kernels(tmp_path, flags, sources):
+    return hashes_of(build(tmp_path, "run_kernels", sources, flags))
+
+
 @pytest.fixture(scope="module")
-def expected(tmp_path_factory):
-    return run_kernels(tmp_path_factory.mktemp("native"), [])
+def expected(tmp_path_factory, published_kernels):
+    return run_kernels(tmp_path_factory.mktemp("native"), [], sources=published_kernels)
 
 
 @pytest.fixture(scope="module")
 def sanitized_objects(tmp_path_factory):
-    return compile_all(tmp_path_factory.mktemp("sanitized"), SOURCES, SANITIZED)
+    """All kernels but AVX-512's, which take as long to compile as the rest."""
+    sources = [source for source in SOURCES if "avx512" not in source.name]
+    return compile_all(tmp_path_factory.mktemp("sanitized"), sources, [*SANITIZED, "-DFL_WITHOUT_AVX512"])
 
 
 def test_instruction_sets_agree(expected):
     for kernel, hashes in expected.items():
-        assert "generic" in hashes
-        assert len(set(hashes.values())) == 1, kernel
+        assert hashes.keys() & {"generic", "generic-plain"}
+        assert len(set(hashes.values()) - {"checked"}) == 1, kernel
 
 
 def test_sanitized(tmp_path, expected, sanitized_objects):
-    assert run_kernels(tmp_path, SANITIZED, sources=sanitized_objects) == expected
+    sanitized = run_kernels(tmp_path, SANITIZED, sources=sanitized_objects)
+    assert sanitized.keys() == expected.keys()
+    for kernel, hashes in sanitized.items():
+        assert hashes == {isa: hash for isa, hash in expected[kernel].items() if "avx512" not in isa}, kernel
 
 
-@pytest.mark.skipif(
-    not (shutil.which("aarch64-linux-gnu-gcc") and shutil.which("qemu-aarch64")),
-    reason="no compiler or no emulator for aarch64",
-)
-def test_aarch64_agrees(tmp_path, expected):
-    emulated = run_kernels(tmp_path, ["-static"], "aarch64-linux-gnu-gcc", ["qemu-aarch64"])
-    assert emulated.keys() == expected.keys()
-    for kernel, hashes in emulated.items():
-        assert hashes.keys() == {"neon", "generic"}
-        assert set(hashes.values()) == set(expected[kernel].values()), kernel
+@pytest.mark.slow
+def test_sanitized_whole(tmp_path, expected):
+    assert run_kernels(tmp_path, SANITIZED, sources=SOURCES) == expected
+
+
+@pytest.mark.parametrize("kernel", ["product", "lstm_step", "lstm_step_backward"])
+def test_debug_build_asserts(tmp_path, sanitized_objects, kernel):
+    """A kernel that is called wrongly says so at its entrance."""
+    program = build(tmp_path, "count_kernels", sanitized_objects, SANITIZED)
+    run(program, "generic", kernel, "1", "1", "3")
+    done = subprocess.run([program, "generic", kernel, "-1", "1", "3"], capture_output=True, text=True)
+    assert done.returncode != 0
+    assert "B >= 0" in done.stderr
+
+
+@pytest.fixture(scope="module")
+def aarch64(tmp_path_factory):
+    """Return what `build` is told to build a program for aarch64."""
+    if not (shutil.which("aarch64-linux-gnu-gcc") and shutil.which("qemu-aarch64")):
+        pytest.skip("no compiler or no emulator for aarch64")
+    told = {"flags": ["-static"], "compiler": "aarch64-linux-gnu-gcc"}
+    return told | {"sources": compile_all(tmp_path_factory.mktemp("aarch64"), SOURCES, **told)}
+
+
+def test_aarch64_agrees(tmp_path, expected, aarch64):
+    program = build(tmp_path, "run_kernels", **aarch64)
+    for processor, (of_int8, of_bfloat16) in ARM_WAYS.items():
+        emulated = hashes_of("qemu-aarch64", "-cpu", processor, program)
+        assert emulated.keys() == expected.keys()
+        for kernel, hashes in emulated.items():
+            assert {isa.split("-")[0] for isa in hashes} == {"neon", "generic"}
+            of_others = {hash for isa, hash in hashes.items() if isa != "neon-bfmmla"}
+            assert of_others == set(expected[kernel].values()) - {"checked"}, kernel
+        for name, ways in ("int8", of_int8), ("bfloat16", of_bfloat16):
+            assert list(emulated["f32", name]) == [*(f"neon-{way}" for way in ways), "generic-plain"]
 
 
 @pytest.mark.parametrize(
@@ -113,8 +127,23 @@ def test_workers(tmp_path, flags, arguments):
 @pytest.fixture(scope="module")
 def run_embedded(tmp_path_factory, sanitized_objects):
     """Return a sanitized program that runs a layer through fastlstm.h."""
-    sources = [EMBED / "fastlstm.c", *sanitized_objects]
+    sources = [CAPI / "fastlstm.c", *sanitized_objects]
     return build(tmp_path_factory.mktemp("embedded"), "run_embedded", sources, SANITIZED)
+
+
+@pytest.fixture(scope="module")
+def run_on_aarch64(tmp_path_factory, aarch64):
+    sources = [CAPI / "fastlstm.c", *aarch64["sources"]]
+    return build(tmp_path_factory.mktemp("embedded"), "run_embedded", **{**aarch64, "sources": sources})
+
+
+def embedded(program, arguments, given):
+    """Return what a run of the program writes: outputs and states, twice, and the gates of an LSTM."""
+    itemsize, T, B, _, H, _, _, cell, gates, _ = arguments
+    done = subprocess.run([*program, *map(str, arguments)], input=given, capture_output=True, timeout=300)
+    assert done.returncode == 0, done.stderr.decode()
+    end = len(done.stdout) - (itemsize * T * B * gates * H if cell == 0 else 0)
+    return done.stdout[:end], done.stdout[end:]
 
 
 @pytest.mark.parametrize("bias", [True, False])
@@ -123,7 +152,7 @@ def run_embedded(tmp_path_factory, sanitized_objects):
 @pytest.mark.parametrize("tiny", [False, True])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_embedded(run_embedded, dtype, tiny, sizes, P, bias):
-    """The same bytes as from Python, whole and in steps, also where denormals come up."""
+    """The same bytes as from Python, gates, whole and in steps, also where denormals come up."""
     T, B, I, H = sizes  # noqa: E741
     P = min(P, H - 1)
     rng = np.random.default_rng(0)
@@ -132,9 +161,108 @@ def test_embedded(run_embedded, dtype, tiny, sizes, P, bias):
     x, h, c = (
         (rng.standard_normal(shape) * scale).astype(dtype) for shape in [(T, B, I), (1, B, P or H), (1, B, H)]
     )
-    arguments = [np.dtype(dtype).itemsize, *sizes, P, int(bias)]
+    arguments = [np.dtype(dtype).itemsize, *sizes, P, int(bias), 0, 4, 0]
     given = b"".join(array.tobytes() for array in [*lstm.parameters.values(), x, h, c])
-    done = subprocess.run([run_embedded, *map(str, arguments)], input=given, capture_output=True, timeout=300)
-    assert done.returncode == 0, done.stderr.decode()
     y, (h_n, c_n) = lstm(x, (h, c))
-    assert done.stdout == 2 * b"".join(array.tobytes() for array in (y, h_n, c_n))
+    steps = lstm.trace(x, (h, c))[0, 0]
+    gates = np.stack([steps.i, steps.f, steps.g, steps.o], axis=2).tobytes()
+    outputs = 2 * b"".join(a.tobytes() for a in (y, h_n, c_n))
+    assert embedded([run_embedded], arguments, given) == (outputs, gates)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("sizes", [(1, 1, 1, 2), (0, 2, 3, 19), (300, 1, 2, 33), (5, 7, 19, 65)])
+@pytest.mark.parametrize(
+    ("cell", "gates", "kind", "options"),
+    [
+        (1, 3, fastlstm.GRU, {}),
+        (2, 3, fastlstm.GRU, {"reset_after": False}),
+        (3, 1, fastlstm.RNN, {}),
+        (4, 1, fastlstm.RNN, {"nonlinearity": "relu"}),
+    ],
+)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_embedded_without_a_c(run_embedded, dtype, cell, gates, kind, options, sizes, bias):
+    T, B, I, H = sizes  # noqa: E741
+    rng = np.random.default_rng(0)
+    model = kind(I, H, bias=bias, dtype=dtype, rng=rng, **options)
+    x, h = (rng.standard_normal(shape).astype(dtype) for shape in [(T, B, I), (1, B, H)])
+    given = b"".join(array.tobytes() for array in [*model.parameters.values(), x, h])
+    y, h_n = model(x, h)
+    arguments = [np.dtype(dtype).itemsize, *sizes, 0, int(bias), cell, gates, 0]
+    assert embedded([run_embedded], arguments, given)[0] == 2 * (y.tobytes() + h_n.tobytes())
+
+
+def rounded(weight):
+    """Return a matrix as int8 and its rows' scales, and what they stand for."""
+    scale = (np.abs(weight).max(1) / np.float32(127)).astype(np.float32)
+    whole = np.rint(weight / scale[:, None]).astype(np.int8)
+    return whole, scale, whole.astype(np.float32) * scale[:, None]
+
+
+def layer_in_fewer_bits(cell, gates, name, format, P):
+    """Return arguments and input of run_embedded, and the bytes of the core."""
+    T, B, I, H = 5, 7, 19, 65  # noqa: E741
+    rng = np.random.default_rng(0)
+    shapes = [(gates * H, I), (gates * H, P or H), *[(P, H)] * (P > 0)]
+    weights = [rng.standard_normal(shape).astype(np.float32) for shape in shapes]
+    scales, given = [None, None, None], [weight.tobytes() for weight in weights]
+    if format == 2:
+        for k, weight in enumerate(weights):
+            whole, scales[k], weights[k] = rounded(weight)
+            given[k] = whole.tobytes() + scales[k].tobytes()
+    x, h, c = (
+        rng.standard_normal(shape).astype(np.float32) / 4 for shape in [(T * B, I), (1, B, P or H), (1, B, H)]
+    )
+    has_c = name == "lstm"
+    given = b"".join([*given, x.tobytes(), h.tobytes(), c.tobytes() if has_c else b""])
+    zeros = np.zeros(_core.cells()[name]["chains"] * H, np.float32)
+    of_core = list(weights)
+    if name == "gru":  # the core has n first for x
+        of_core[0] = np.roll(weights[0], H, axis=0)
+        scales[0] = None if scales[0] is None else np.roll(scales[0], H)
+    layer = _core.Layer(
+        name, of_core[0], of_core[1], zeros, of_core[2] if P else None, False,
+        format=["bfloat16", "int8"][format - 1], scales=(*scales, None) if format == 2 else None,
+    )  # fmt: skip
+    y = np.empty((T * B, P or H), np.float32)
+    final = [np.empty_like(h), *[np.empty_like(c)] * has_c]
+    _core.run([layer], _core.RaggedBatch(T=T, B=B), x, [y], [h, c][: 1 + has_c], final)
+    arguments = [4, T, B, I, H, P, 0, cell, gates, format]
+    return arguments, given, b"".join(array.tobytes() for array in (y, *final))
+
+
+in_fewer_bits = pytest.mark.parametrize(
+    ("cell", "gates", "name", "P"),
+    [(0, 4, "lstm", 0), (0, 4, "lstm", 18), (1, 3, "gru", 0), (4, 1, "relu", 0)],
+)
+
+
+@pytest.fixture
+def without_avx512():
+    """The core takes what `sanitized_objects` has: products of bfloat16 by AMX have bits of their own."""
+    before = _core.current_isa()
+    _core.use_isa(next(isa for isa in _core.available_isas() if isa != "avx512"))
+    yield
+    _core.use_isa(before)
+
+
+@in_fewer_bits
+@pytest.mark.parametrize("format", [1, 2])
+def test_embedded_in_fewer_bits(run_embedded, without_avx512, cell, gates, name, format, P):
+    """The bits of the core, whole and in steps."""
+    arguments, given, expected = layer_in_fewer_bits(cell, gates, name, format, P)
+    assert embedded([run_embedded], arguments, given)[0] == 2 * expected
+
+
+@in_fewer_bits
+@pytest.mark.parametrize("processor", ARM_WAYS)
+def test_aarch64_in_fewer_bits(run_on_aarch64, processor, cell, gates, name, P):
+    """int8 has the bits of the core here; bfloat16 the same bits whole and in steps, and numbers nearby."""
+    program = ["qemu-aarch64", "-cpu", processor, run_on_aarch64]
+    arguments, given, expected = layer_in_fewer_bits(cell, gates, name, 2, P)
+    assert embedded(program, arguments, given)[0] == 2 * expected
+    arguments, given, expected = layer_in_fewer_bits(cell, gates, name, 1, P)
+    whole, in_steps = np.split(np.frombuffer(embedded(program, arguments, given)[0], np.float32), 2)
+    assert whole.tobytes() == in_steps.tobytes()
+    assert_allclose(whole, np.frombuffer(expected, np.float32), atol=2e-3, rtol=2e-3)

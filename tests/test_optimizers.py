@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from fastlstm import LSTM, Linear, Sequential
+from fastlstm import LSTM, Linear, Sequential, Tanh
 from fastlstm.training import SGD, Adagrad, Adam, AdamW, RMSprop, optimizers
 
 ALL = {
@@ -20,6 +20,8 @@ ALL = {
     "adagrad": partial(Adagrad, lr=0.5, lr_decay=1e-6, initial_accumulator_value=0.1),
 }
 each = pytest.mark.parametrize("make", ALL.values(), ids=ALL.keys())
+
+MODELS = [Linear(1, 1, rng=0)]
 
 
 def random_gradients(model, rng):
@@ -118,27 +120,55 @@ def test_centred_rmsprop_of_a_constant_gradient():
 @pytest.mark.parametrize(
     ("call", "error", "sentence"),
     [
-        (lambda: Adam([], lr=0), ValueError, "lr: expected a number above 0, got 0"),
-        (lambda: Adam([], lr="fast"), TypeError, "lr: expected a number above 0, got 'fast'"),
-        (lambda: Adam([], betas=(1, 0)), ValueError, "betas: expected a number in [0, 1), got 1"),
-        (lambda: Adam([], betas=0.9), ValueError, "betas: expected two numbers in [0, 1), got 0.9"),
-        (lambda: Adam([], eps=0), ValueError, "eps: expected a number above 0, got 0"),
-        (lambda: Adam([], weight_decay=-1), ValueError, "weight_decay: expected a number of at least 0"),
-        (lambda: setattr(Adam([]), "lr", -1), ValueError, "lr: expected a number of at least 0, got -1"),
-        (lambda: SGD([], momentum=1), ValueError, "momentum: expected a number in [0, 1), got 1"),
-        (lambda: SGD([], nesterov=True), ValueError, "nesterov: expected a momentum above 0 with it"),
-        (lambda: RMSprop([], alpha=1), ValueError, "alpha: expected a number in [0, 1), got 1"),
-        (lambda: RMSprop([], momentum=-1), ValueError, "momentum: expected a number in [0, 1), got -1"),
-        (lambda: Adagrad([], lr_decay=-1), ValueError, "lr_decay: expected a number of at least 0, got -1"),
+        (lambda: Adam([]), ValueError, "models: expected at least one with parameters, got []"),
+        (lambda: Adam([Tanh()]), ValueError, "models: expected at least one with parameters, got [Tanh()]"),
         (
-            lambda: Adagrad([], initial_accumulator_value=-1),
+            lambda: Adam(MODELS[0].parameters),
+            TypeError,
+            "models: expected a list of models, got their parameters: write Adam([model])",
+        ),
+        (lambda: Adam(MODELS[0]), TypeError, "models: expected a list of models, got Linear: write [it]"),
+        (lambda: Adam([None]), TypeError, "models: expected layers or models, got NoneType at 0"),
+        (
+            lambda: Adam(MODELS).step([{}]),
+            ValueError,
+            "gradients: expected that of at least one parameter, got none",
+        ),
+        (
+            lambda: Adam(MODELS).step({"bias": np.ones(1)}),
+            TypeError,
+            "gradients: expected a list of a mapping for each of 1 models, got dict: write [it]",
+        ),
+        (lambda: SGD(MODELS, momentum=0.5, nesterov="no"), TypeError, "nesterov: expected True or False"),
+        (lambda: Adam(MODELS, lr=0), ValueError, "lr: expected a number above 0, got 0"),
+        (lambda: Adam(MODELS, lr="fast"), TypeError, "lr: expected a number above 0, got 'fast'"),
+        (lambda: Adam(MODELS, betas=(1, 0)), ValueError, "betas: expected a number in [0, 1), got 1"),
+        (lambda: Adam(MODELS, betas=0.9), ValueError, "betas: expected two numbers in [0, 1), got 0.9"),
+        (lambda: Adam(MODELS, eps=0), ValueError, "eps: expected a number above 0, got 0"),
+        (lambda: Adam(MODELS, weight_decay=-1), ValueError, "weight_decay: expected a number of at least 0"),
+        (
+            lambda: setattr(Adam(MODELS), "lr", -1),
+            ValueError,
+            "lr: expected a number of at least 0, got -1",
+        ),
+        (lambda: SGD(MODELS, momentum=1), ValueError, "momentum: expected a number in [0, 1), got 1"),
+        (lambda: SGD(MODELS, nesterov=True), ValueError, "nesterov: expected a momentum above 0 with it"),
+        (lambda: RMSprop(MODELS, alpha=1), ValueError, "alpha: expected a number in [0, 1), got 1"),
+        (lambda: RMSprop(MODELS, momentum=-1), ValueError, "momentum: expected a number in [0, 1), got -1"),
+        (
+            lambda: Adagrad(MODELS, lr_decay=-1),
+            ValueError,
+            "lr_decay: expected a number of at least 0, got -1",
+        ),
+        (
+            lambda: Adagrad(MODELS, initial_accumulator_value=-1),
             ValueError,
             "initial_accumulator_value: expected a number of at least 0, got -1",
         ),
         (
-            lambda: Adam([]).step([{}]),
+            lambda: Adam(MODELS).step([]),
             ValueError,
-            "gradients: expected a mapping for each of 0 models, got 1",
+            "gradients: expected a list of a mapping for each of 1 models, got 0",
         ),
     ],
 )
@@ -173,6 +203,12 @@ def test_refused_gradient_changes_nothing(gradients, error, sentence):
         ({"0.weight.mean": np.ones((2, 3), int)}, TypeError, "0.weight.mean: expected an array of floats"),
         ({"0.weight.steps": 1.5}, TypeError, "0.weight.steps: expected an array of integers"),
         ({"0.wait.mean": np.ones(2)}, ValueError, "missing [], surplus ['0.wait.mean']"),
+        ({"0.weight.steps": -1}, ValueError, "0.weight.steps: expected an integer of at least 0, got -1"),
+        (
+            {"0.bias.square": np.array([1.0, -1.0])},
+            ValueError,
+            "0.bias.square: expected finite numbers of at",
+        ),
         ({"lr": -1.0}, ValueError, "lr: expected a number of at least 0, got -1.0"),
     ],
 )

@@ -20,6 +20,8 @@ from fastlstm.training import (
     softmax_cross_entropy,
 )
 
+MODEL = Linear(1, 1, rng=0)
+
 torch = pytest.importorskip("torch")
 optim, schedulers, swa = torch.optim, torch.optim.lr_scheduler, torch.optim.swa_utils
 
@@ -118,7 +120,7 @@ def test_a_hundred_steps(ours, theirs, options):
 )
 def test_schedules(ours, theirs):
     parameter = torch.zeros(1, requires_grad=True)
-    optimizer, twin = SGD([], lr=0.2), optim.SGD([parameter], lr=0.2)
+    optimizer, twin = SGD([MODEL], lr=0.2), optim.SGD([parameter], lr=0.2)
     schedule, twin_schedule = ours(optimizer), theirs(twin)
     for _ in range(90):
         assert optimizer.lr == pytest.approx(twin.param_groups[0]["lr"], rel=1e-9, abs=1e-15)
@@ -133,7 +135,7 @@ def test_schedules(ours, theirs):
 )
 def test_plateau(options):
     parameter = torch.zeros(1, requires_grad=True)
-    optimizer, twin = SGD([], lr=0.2), optim.SGD([parameter], lr=0.2)
+    optimizer, twin = SGD([MODEL], lr=0.2), optim.SGD([parameter], lr=0.2)
     schedule, twin_schedule = (
         PlateauSchedule(optimizer, **options),
         schedulers.ReduceLROnPlateau(twin, **options),

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 import fastlstm
 from fastlstm import plot
 from fastlstm.inspection import gradient_reach
+from fastlstm.plot import diagrams
 
 x = np.random.default_rng(0).standard_normal((7, 3))
 lstm = fastlstm.LSTM(3, 5, num_layers=2, bidirectional=True, proj_size=2, rng=0)
@@ -42,6 +43,20 @@ class TestTrace:
     def test_rnn_has_one_panel(self):
         axes = plot.trace(fastlstm.RNN(3, 5, rng=0).trace(x))
         assert list(axes) == ["h"]
+
+    def test_slstm_has_its_own_states(self):
+        axes = plot.trace(fastlstm.SLSTM(3, 5, rng=0).trace(x))
+        titles = {name: ax.get_title("left") for name, ax in axes.items()}
+        assert titles["n"] == "n: normaliser"
+        assert titles["z"] == "z: candidate"
+        assert set(titles) == {"i", "f", "z", "o", "s", "c", "n", "m", "h"}
+
+    @pytest.mark.parametrize(("reset_after", "last"), [(True, "n_h"), (False, "rh")])
+    def test_gru_has_its_own_gates(self, reset_after, last):
+        axes = plot.trace(fastlstm.GRU(3, 5, reset_after=reset_after, rng=0).trace(x))
+        assert list(axes) == ["h", "n", "r", "z", last]
+        assert drawn(axes["z"]).images[0].get_clim() == (0, 1)
+        assert len(axes["h"].get_figure().axes) == 2 * len(axes)  # each with its bar of colours
 
     def test_labels_under_each_step(self):
         axes = plot.trace(lstm.trace(x), labels="letters")
@@ -77,6 +92,18 @@ class TestTrace:
     )
     def test_refusals(self, call, sentence):
         with pytest.raises(ValueError, match=re.escape(sentence)):
+            call()
+
+    @pytest.mark.parametrize(
+        ("call", "sentence"),
+        [
+            (lambda: plot.trace(None), "trace: expected a Trace, as model.trace(x) returns it, got NoneType"),
+            (lambda: plot.trace(lstm.trace(x), labels=3), "labels: expected a sequence of strings, got int"),
+            (lambda: plot.trace(lstm.trace(x), figure=3), "figure: expected a matplotlib figure, got int"),
+        ],
+    )
+    def test_refusals_of_a_kind(self, call, sentence):
+        with pytest.raises(TypeError, match=re.escape(sentence)):
             call()
 
 
@@ -115,17 +142,26 @@ def test_curves_on_given_axes(function):
     with pytest.raises(TypeError, match="'loss': expected an array of floats"):
         function({"loss": ["high"]})
     assert not drawn(function({})).lines
+    for wrong in (None, [], "loss"):
+        with pytest.raises(TypeError, match=r"(curves|history): expected a mapping of .+, got "):
+            function(wrong)
+    with pytest.raises(TypeError, match="ax: expected axes of matplotlib, got str"):
+        function({}, ax="here")
+
+
+GATES = ["forget", "input", "candidate"]
 
 
 @pytest.mark.parametrize(
     ("function", "layers", "operations"),
     [
-        (plot.rnn_module, ["new state"], []),
-        (
-            plot.lstm_module,
-            ["forget", "input", "candidate", "output"],
-            ["+", r"\times", r"\times", r"\times", r"\tanh"],
-        ),
+        (plot.rnn_module, ["new state"], ""),
+        (plot.lstm_module, [*GATES, "output"], "+ × × × tanh"),
+        (plot.peepholes_module, [*GATES, "output"], "+ × × × tanh"),
+        (plot.input_forget_module, [*GATES[1:], "output"], "+ 1- × × × tanh"),
+        (plot.layer_norm_module, ["of h", "of x", "norm", "norm", "norm"], "+ + × × × tanh tanh σ σ σ"),
+        (plot.gru_module, ["of h", "reset", "candidate", "update"], "+ 1- × × ×"),
+        (plot.slstm_module, [*GATES, "output"], "+ + × × × × ÷"),
     ],
 )
 def test_modules(function, layers, operations):
@@ -135,9 +171,17 @@ def test_modules(function, layers, operations):
     assert [text for text in texts if text.isascii() and text.replace(" ", "").isalpha()] == layers
     circles = [patch for patch in ax.patches if isinstance(patch, mpl.patches.Circle)]
     at = {tuple(text.get_position()): text.get_text().strip("$") for text in ax.texts}
-    assert sorted(at[circle.center] for circle in circles) == sorted(operations)
+    signs = {r"\times": "×", r"\div": "÷", r"\tanh": "tanh", r"\sigma": "σ"}
+    symbols = [at[circle.center] for circle in circles]
+    assert sorted(signs.get(symbol, symbol) for symbol in symbols) == sorted(operations.split())
     for name in ("$x_t$", "$h_{t-1}$", "$h_t$"):
         assert name in texts
+
+
+def test_every_module_is_handed_out():
+    assert set(diagrams.__all__) <= set(plot.__all__)
+    with pytest.raises(TypeError, match="ax: expected axes of matplotlib, got str"):
+        plot.gru_module("here")
 
 
 def test_nothing_global_changes():

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from test_streaming import frames, stack
-from test_threads import wait
+from support_processes import wait
+from support_streams import frames, stack
 
 import fastlstm
 
@@ -19,6 +19,9 @@ CAPACITY = 5
 MODELS = {
     "lstm": lambda: fastlstm.LSTM(2, 5, 2, proj_size=3, rng=0),
     "float64 rnn, batch first": lambda: fastlstm.RNN(2, 3, batch_first=True, dtype="float64", rng=0),
+    "gru": lambda: fastlstm.GRU(2, 5, 2, rng=0),
+    "gru, reset first": lambda: fastlstm.GRU(2, 5, 2, reset_after=False, rng=0),
+    "slstm": lambda: fastlstm.SLSTM(2, 5, 2, rng=0),
     "stack": stack,
 }
 

@@ -8,9 +8,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import central_differences
 
-from fastlstm import LSTM, Embedding, LastStep, Linear, MaxOverTime, MeanOverTime, Sequential, Tanh
+from fastlstm import (
+    LSTM,
+    AttentionPool,
+    Embedding,
+    LastStep,
+    Linear,
+    MaxOverTime,
+    MeanOverTime,
+    Sequential,
+    Tanh,
+    TorchLastStep,
+)
 
-READOUTS = [LastStep, MeanOverTime, MaxOverTime]
+READOUTS = [LastStep, TorchLastStep, MeanOverTime, MaxOverTime]
 
 
 def by_hand(readout, steps, bidirectional):
@@ -21,6 +32,8 @@ def by_hand(readout, steps, bidirectional):
         return steps.mean(axis=0)
     if isinstance(readout, MaxOverTime):
         return steps.max(axis=0)
+    if isinstance(readout, TorchLastStep):
+        return steps[-1]
     half = steps.shape[1] // 2 if bidirectional else steps.shape[1]
     return np.concatenate([steps[-1, :half], steps[0, half:]])
 
@@ -166,3 +179,69 @@ def test_bag_of_words():
 def test_refusals(call, error, sentence):
     with pytest.raises(error, match=re.escape(sentence)):
         call()
+
+
+@pytest.mark.parametrize("lengths", [None, [3, 0, 4]])
+@pytest.mark.parametrize("between", [[], [Tanh()], [Linear(5, 5, dtype="float64", rng=0)]], ids=repr)
+def test_the_last_step_of_a_reverse_model_is_where_it_ends(between, lengths):
+    x = np.random.default_rng(0).standard_normal((4, 3, 3))
+    lstm = LSTM(3, 5, 2, reverse=True, dtype="float64", rng=0)
+    y, (h_n, _) = lstm(x, lengths=lengths)
+    assert np.array_equal(LastStep()(y, lengths=lengths, reverse=True), h_n[-1])
+    rows = h_n[-1]
+    for layer in between:
+        rows = layer(rows)
+    if lengths:
+        rows[1] = 0
+    np.testing.assert_allclose(Sequential(lstm, *between, LastStep())(x, lengths=lengths), rows, atol=1e-14)
+
+
+def test_one_direction_or_both():
+    with pytest.raises(ValueError, match="reverse: expected False with bidirectional=True"):
+        LastStep()(np.ones((2, 4)), bidirectional=True, reverse=True)
+
+
+@pytest.mark.parametrize("batch_first", [False, True])
+@pytest.mark.parametrize("lengths", [None, [4, 0, 2]])
+def test_attention(lengths, batch_first):
+    """By hand, backward, without what stands past a sequence's end, and zero without a step."""
+    pool, rng = AttentionPool(5, dtype="float64", rng=0), np.random.default_rng(1)
+    x, dy = rng.standard_normal((3, 4, 5) if batch_first else (4, 3, 5)), rng.standard_normal((3, 5))
+    options = {"lengths": lengths, "batch_first": batch_first}
+    y, tape = pool.forward(x, **options)
+    for b, length in enumerate(lengths or [4] * 3):
+        steps = (x[b] if batch_first else x[:, b])[:length]
+        shares = np.exp(steps @ pool.parameters["weight"][0])
+        np.testing.assert_allclose(y[b], shares / max(shares.sum(), 1e-9) @ steps, atol=1e-14)
+    gradients, weights = tape.backward(dy), pool.state_dict()
+
+    def loss():
+        return (pool.load_state_dict(weights)(x, **options) * dy).sum()
+
+    np.testing.assert_allclose(gradients.input, central_differences(loss, x), atol=1e-8)
+    numeric = central_differences(loss, weights["weight"])
+    np.testing.assert_allclose(gradients.parameters["weight"], numeric, atol=1e-8)
+    for b, length in enumerate(lengths or []):
+        (x if batch_first else x.swapaxes(0, 1))[b, length:] = np.nan
+    assert np.array_equal(pool.load_state_dict(weights)(x, **options), y)
+
+
+def test_attention_has_the_same_bits_in_any_company():
+    x, lengths = np.random.default_rng(0).standard_normal((90, 4, 3)).astype("f"), [90, 3, 0, 50]
+    for size in (1, 3):
+        pool = AttentionPool(size, rng=0)
+        y = pool(x[..., :size], lengths=lengths)
+        for b, length in enumerate(lengths):
+            assert pool(x[:length, b, :size]).tobytes() == y[b].tobytes()
+    with pytest.raises(ValueError, match=re.escape("x: expected shape (..., 3), got (90, 4, 1)")):
+        pool(x[..., :1])
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_the_last_step_as_people_write_it(bidirectional):
+    lstm = LSTM(3, 4, bidirectional=bidirectional, rng=0)
+    x = np.random.default_rng(0).standard_normal((5, 2, 3))
+    y = Sequential(lstm, TorchLastStep())(x, lengths=[5, 3])
+    assert np.array_equal(y[0], lstm(x)[0][-1, 0])
+    assert np.array_equal(y[1], lstm(x[:3, 1])[0][-1])
+    assert np.array_equal(y, Sequential(lstm, LastStep())(x, lengths=[5, 3])) != bidirectional

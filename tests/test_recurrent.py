@@ -12,15 +12,21 @@ from support import Problem
 import fastlstm
 from fastlstm._reference import Reference
 
+DIRECTIONS = [
+    {},
+    {"reverse": True},
+    *({"bidirectional": True, "merge": merge} for merge in ("concat", "sum", "mean", "mul")),
+]
+
 problems = st.builds(
-    Problem,
-    cell=st.sampled_from(["lstm", "tanh", "relu"]),
+    lambda directions, **options: Problem(**directions, **options),
+    directions=st.sampled_from(DIRECTIONS),
+    cell=st.sampled_from(["lstm", "tanh", "relu", "gru", "gru_reset_first"]),
     T=st.integers(0, 8),
     B=st.integers(0, 9),
     I=st.integers(1, 20),
     H=st.integers(2, 40),
     layers=st.integers(1, 3),
-    bidirectional=st.booleans(),
     bias=st.booleans(),
     dtype=st.sampled_from(["float32", "float64"]),
     ragged=st.booleans(),
@@ -81,7 +87,7 @@ class TestLayouts:
         assert np.array_equal(dx, tape_first.backward(problem.dy.swapaxes(0, 1)).input.swapaxes(0, 1))
 
     @pytest.mark.parametrize("batch_first", [False, True])
-    @pytest.mark.parametrize("cell", ["lstm", "tanh"])
+    @pytest.mark.parametrize("cell", ["lstm", "tanh", "gru", "gru_reset_first"])
     def test_one_sequence(self, batch_first, cell):
         problem = Problem(cell, T=5, B=1, layers=2, bidirectional=True)
         model = problem.model(batch_first=batch_first)
@@ -144,7 +150,7 @@ def test_states_handed_in_stay_as_they_are(lengths):
 
 class TestNothingThere:
     @pytest.mark.parametrize(("T", "B"), [(0, 3), (4, 0), (0, 0)])
-    @pytest.mark.parametrize("cell", ["lstm", "tanh"])
+    @pytest.mark.parametrize("cell", ["lstm", "tanh", "gru", "gru_reset_first"])
     def test_empty(self, T, B, cell):
         problem = Problem(cell, T=T, B=B, layers=2, bidirectional=True)
         results = problem.results()
@@ -175,7 +181,7 @@ class TestNothingThere:
 
 
 class TestUpstreamLeftOut:
-    @pytest.mark.parametrize("cell", ["lstm", "tanh"])
+    @pytest.mark.parametrize("cell", ["lstm", "tanh", "gru", "gru_reset_first"])
     def test_none_counts_as_zeros(self, cell):
         problem = Problem(cell, layers=2, bidirectional=True)
         zeros = problem.state(np.zeros_like(problem.dh_n), np.zeros_like(problem.dc_n))
@@ -207,7 +213,7 @@ class TestUpstreamLeftOut:
 class TestNonFinite:
     """IEEE says what comes of them, and nothing hangs."""
 
-    @pytest.mark.parametrize("cell", ["lstm", "tanh", "relu"])
+    @pytest.mark.parametrize("cell", ["lstm", "tanh", "relu", "gru", "gru_reset_first"])
     @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
     def test_input(self, isa, cell, value):
         problem = Problem(cell, T=4, B=3, H=20)
@@ -256,7 +262,7 @@ class TestDropout:
         model = problem.model(dropout=0.3)
         y, _, tape = model.forward(problem.x, (problem.h_0, problem.c_0), lengths=problem.lengths)
         kept = tape._kept
-        masks = [kept.arrangement.unpack(m, np.empty((4, 3, 8))) for m in kept.masks]
+        masks = [kept.arrangement.pad(m, np.empty((4, 3, 8))) for m in kept.masks]
         gradients = tape.backward(problem.dy, (problem.dh_n, problem.dc_n))
         reference = Reference("lstm", model.parameters, 3, bidirectional=True)
         expected = reference.forward(problem.x, problem.h_0, problem.c_0, problem.lengths, masks)
@@ -288,7 +294,7 @@ class TestInitialValues:
         assert weights["bias_hh_l0"][-1].item() == -0.3329293429851532
 
     def test_bounds(self):
-        for model in (fastlstm.LSTM(30, 25, rng=0), fastlstm.RNN(30, 25, rng=0)):
+        for model in (fastlstm.LSTM(30, 25, rng=0), fastlstm.RNN(30, 25, rng=0), fastlstm.GRU(30, 25, rng=0)):
             for array in model.parameters.values():
                 assert np.abs(array).max() <= 0.2
             assert np.abs(model.parameters["weight_ih_l0"]).max() > 0.19
@@ -302,6 +308,29 @@ class TestInitialValues:
         single, double = (fastlstm.LSTM(2, 3, dtype=dtype, rng=0) for dtype in ("float32", "float64"))
         for name, array in double.parameters.items():
             assert np.array_equal(single.parameters[name], array.astype("float32"))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"hidden_size": 4},
+        {"input_size": 2**61},
+        {"num_layers": 1},
+        {"num_layers": 2**61},
+        {"proj_size": 1},
+        {"directions": 2},
+        {"heads": 0},
+        {"_passes": 2**61},
+        {"directions": 0, "num_layers": 2**61},
+        {"bias": False},
+        {"dtype": np.dtype("f8")},
+    ],
+)
+def test_a_pickle_agrees_with_its_weights(changes):
+    model = fastlstm.LSTM(2, 3, 2, rng=0)
+    state = model.__getstate__() | changes
+    with pytest.raises(ValueError, match="expected"):
+        fastlstm.LSTM.__new__(fastlstm.LSTM).__setstate__(state)
 
 
 @pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
@@ -322,6 +351,8 @@ def test_copies_are_whole_and_their_own(duplicate):
         "LSTM(80, 25, num_layers=2, batch_first=True, bidirectional=True, dropout=0.1, proj_size=7)",
         "LSTM(3, 5, dtype='float64')",
         "RNN(3, 5, nonlinearity='relu', bias=False)",
+        "GRU(3, 5, num_layers=2, bias=False, bidirectional=True)",
+        "GRU(3, 5, reset_after=False)",
         "LSTM(3, 5)",
     ],
 )

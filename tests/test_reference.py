@@ -8,7 +8,10 @@ from fastlstm._reference import Reference
 
 
 @pytest.mark.parametrize("ragged", [False, True])
-@pytest.mark.parametrize(("cell", "P"), [("lstm", 0), ("lstm", 2), ("tanh", 0), ("relu", 0)])
+@pytest.mark.parametrize(
+    ("cell", "P"),
+    [("lstm", 0), ("lstm", 2), ("tanh", 0), ("relu", 0), ("gru", 0), ("gru_reset_first", 0)],
+)
 @pytest.mark.parametrize("bias", [True, False])
 def test_gradients_are_central_differences(cell, P, bias, ragged):
     problem = Problem(

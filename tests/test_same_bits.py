@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import fastlstm
+from fastlstm import _core
 from fastlstm._reference import Reference
 
 MODELS = {
@@ -13,6 +14,10 @@ MODELS = {
     "projected": lambda dtype: fastlstm.LSTM(5, 19, proj_size=7, dtype=dtype, rng=0),
     "tanh": lambda dtype: fastlstm.RNN(5, 19, dtype=dtype, rng=0),
     "relu": lambda dtype: fastlstm.RNN(5, 70, nonlinearity="relu", dtype=dtype, rng=0),
+    "gru": lambda dtype: fastlstm.GRU(5, 70, num_layers=2, dtype=dtype, rng=0),
+    "gru, reset first": lambda dtype: fastlstm.GRU(
+        5, 37, num_layers=2, reset_after=False, dtype=dtype, rng=0
+    ),
 }
 
 models = st.builds(
@@ -91,7 +96,7 @@ def test_whole_and_step_by_step(model, T, batch_size, seed):
 
 
 @given(
-    kind=st.sampled_from(["lstm", "tanh"]),
+    kind=st.sampled_from([fastlstm.LSTM, fastlstm.RNN, fastlstm.GRU]),
     sizes=st.tuples(st.integers(1, 70), st.integers(1, 70)),
     T=st.integers(15, 60),
     reverse=st.booleans(),
@@ -99,8 +104,7 @@ def test_whole_and_step_by_step(model, T, batch_size, seed):
 )
 def test_rows_projected_beside_the_steps(kind, sizes, T, reverse, seed):
     """A long sequence alone goes another way than one in a batch, of sequences or of directions."""
-    class_ = fastlstm.LSTM if kind == "lstm" else fastlstm.RNN
-    model = class_(*sizes, bidirectional=reverse, rng=0)
+    model = kind(*sizes, bidirectional=reverse, rng=0)
     x = random(seed, T, 2, sizes[0]).astype(np.float32)
     y, state = model(x)
     alone, alone_state = model(x[:, 1])
@@ -118,7 +122,7 @@ def test_one_sequence_on_any_number_of_threads(threads, H, options):
     x = random(0, 61, 40).astype(np.float32)
     results = set()
     for count in (1, 2, 3, 7):
-        fastlstm.set_num_threads(count)
+        _core.set_num_threads(count)
         y, (h_n, c_n) = model(x)
         kept = model.forward(x)[0]
         results |= {
@@ -135,7 +139,7 @@ def test_any_number_of_threads(threads, ragged):
     lengths = np.random.default_rng(0).integers(0, 31, 37) if ragged else None
     results = set()
     for count in (1, 2, 3, 7):
-        fastlstm.set_num_threads(count)
+        _core.set_num_threads(count)
         y, (h_n, c_n) = model(x, lengths=lengths)
         results.add(y.tobytes() + h_n.tobytes() + c_n.tobytes())
     assert len(results) == 1
@@ -165,7 +169,7 @@ def test_passes_side_by_side(threads, options, ragged):
     lengths = [T, 17, 41] if ragged else None
     results = set()
     for count in (1, 2, 3):
-        fastlstm.set_num_threads(count)
+        _core.set_num_threads(count)
         model = fastlstm.LSTM(50, 64, rng=0, **options)
         y, state = model(x, lengths=lengths)
         y_kept, state_kept, tape = model.forward(x, lengths=lengths)
@@ -177,7 +181,13 @@ def test_passes_side_by_side(threads, options, ragged):
 
 @pytest.mark.parametrize(
     "model",
-    [fastlstm.LSTM(40, 330, rng=0), fastlstm.LSTM(9, 500, proj_size=210, rng=0), fastlstm.RNN(3, 701, rng=0)],
+    [
+        fastlstm.LSTM(40, 330, rng=0),
+        fastlstm.LSTM(9, 500, proj_size=210, rng=0),
+        fastlstm.RNN(3, 701, rng=0),
+        fastlstm.GRU(3, 401, rng=0),
+        fastlstm.GRU(3, 401, reset_after=False, rng=0),
+    ],
     ids=repr,
 )
 def test_weights_too_large_for_a_cache(threads, model):
@@ -189,7 +199,7 @@ def test_weights_too_large_for_a_cache(threads, model):
     reference = Reference(model.cell, model.parameters).forward(x, h_0, c_0, [7, 7, 7])[0]
     np.testing.assert_allclose(expected, reference, rtol=1e-4, atol=1e-6)
     for count in (1, 2, 3, 7):
-        fastlstm.set_num_threads(count)
+        _core.set_num_threads(count)
         stream = model.stream(3)
         assert same(np.stack([stream.step(x_t) for x_t in x]), expected)
         assert same(model(x)[0], expected)

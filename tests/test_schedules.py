@@ -1,11 +1,15 @@
 """Schedules: rates by hand, checkpoints, refusals; against PyTorch in test_optimizers_torch.py."""
 
+import math
 import re
 
 import numpy as np
 import pytest
 
+from fastlstm import Linear
 from fastlstm.training import SGD, CosineSchedule, OneCycleSchedule, PlateauSchedule, StepSchedule
+
+MODEL = Linear(1, 1, rng=0)
 
 MAKERS = [
     lambda optimizer: CosineSchedule(optimizer, 9, 3, 0.01),
@@ -24,8 +28,14 @@ def rates(schedule, steps):
     return seen
 
 
+def test_a_rate_that_no_float_holds_is_infinite():
+    schedule = StepSchedule(SGD([MODEL], lr=1.0), 1, gamma=10.0)
+    schedule.load_state_dict({"base_lr": 1.0, "steps": 307})
+    assert rates(schedule, 4)[1:] == [pytest.approx(1e308), math.inf, math.inf]
+
+
 def test_warm_up():
-    seen = rates(CosineSchedule(SGD([], lr=0.8), 8, warmup_steps=4, final_lr=0.2), 10)
+    seen = rates(CosineSchedule(SGD([MODEL], lr=0.8), 8, warmup_steps=4, final_lr=0.2), 10)
     np.testing.assert_allclose(seen[:5], [0.2, 0.4, 0.6, 0.8, 0.8])
     assert seen[6] == pytest.approx(0.5)
     assert seen[8] == seen[9] == pytest.approx(0.2)
@@ -33,7 +43,7 @@ def test_warm_up():
 
 @pytest.mark.parametrize("pct_start", [0.0, 0.1, 0.5, 1.0])
 def test_one_cycle_has_its_top_and_stays_at_its_end(pct_start):
-    schedule = OneCycleSchedule(SGD([]), 1.0, 10, pct_start=pct_start)
+    schedule = OneCycleSchedule(SGD([MODEL]), 1.0, 10, pct_start=pct_start)
     seen = rates(schedule, 13)
     assert 0.9 < max(seen) <= 1
     assert seen[9] == seen[10] == seen[12]
@@ -41,10 +51,10 @@ def test_one_cycle_has_its_top_and_stays_at_its_end(pct_start):
 
 @pytest.mark.parametrize("make", MAKERS)
 def test_resumes(make):
-    optimizer = SGD([], lr=0.2)
+    optimizer = SGD([MODEL], lr=0.2)
     schedule = make(optimizer)
     rates(schedule, 4)
-    resumed_optimizer = SGD([], lr=3.0)
+    resumed_optimizer = SGD([MODEL], lr=3.0)
     resumed = make(resumed_optimizer)
     resumed_optimizer.load_state_dict(optimizer.state_dict())
     resumed.load_state_dict(schedule.state_dict())
@@ -56,12 +66,15 @@ def test_resumes(make):
     [
         ({"steps": -1}, ValueError, "steps: expected an integer of at least 0, got -1"),
         ({"steps": 1.5}, TypeError, "steps: expected an integer, got 1.5"),
-        ({"base_lr": "fast"}, TypeError, "base_lr: expected a number, got 'fast'"),
+        ({"steps": 2**53 + 1}, ValueError, "steps: expected an integer of at most 9007199254740992"),
+        ({"base_lr": math.nan}, ValueError, "base_lr: expected a number of at least 0, got nan"),
+        ({"base_lr": math.inf}, ValueError, "base_lr: expected a finite number, got inf"),
+        ({"base_lr": "fast"}, TypeError, "base_lr: expected a number of at least 0, got 'fast'"),
         ({"stepp": 1}, ValueError, "mapping: expected base_lr, steps, got base_lr, steps, stepp"),
     ],
 )
 def test_refused_state_changes_nothing(change, error, sentence):
-    schedule = StepSchedule(SGD([]), 3)
+    schedule = StepSchedule(SGD([MODEL]), 3)
     before = schedule.state_dict()
     with pytest.raises(error, match=re.escape(sentence)):
         schedule.load_state_dict({"base_lr": 7.0, "steps": 3} | change)
@@ -98,4 +111,4 @@ def test_refused_state_changes_nothing(change, error, sentence):
 )
 def test_refusals(call, error, sentence):
     with pytest.raises(error, match=re.escape(sentence)):
-        call(SGD([]))
+        call(SGD([MODEL]))

@@ -274,7 +274,7 @@ def test_fork_while_others_change_weights():
     [
         ((), ValueError, "layers: expected at least one, got none"),
         ((Linear(2, 2), max), TypeError, "got builtin_function_or_method at 1"),
-        ((Sequential(Linear(2, 2)),), TypeError, "layers: expected LSTM, RNN or a layer of"),
+        ((Sequential(Linear(2, 2)),), TypeError, "layers: expected LSTM, RNN, GRU, SLSTM or a layer of"),
         (
             (Linear(2, 3), Linear(4, 2)),
             ValueError,

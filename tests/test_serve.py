@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_threads import python, wait
+from support_processes import python, wait
 
 import fastlstm
-from fastlstm.serve import Batcher, QueueFull
+from fastlstm.serve import Batcher, QueueFull, worker
 
 SOON = 30
 """Seconds after which something that should have happened has not."""
@@ -34,6 +34,8 @@ def stack(*readout, batch_first=False):
 MODELS = {
     "lstm": fastlstm.LSTM(3, 5, num_layers=2, bidirectional=True, rng=0),
     "batch_first float64 rnn": fastlstm.RNN(3, 4, batch_first=True, dtype="float64", rng=0),
+    "gru": fastlstm.GRU(3, 5, bidirectional=True, rng=0),
+    "slstm": fastlstm.SLSTM(3, 5, bidirectional=True, rng=0),
     "stack": stack(),
     "batch_first stack with a readout": stack(fastlstm.LastStep(), batch_first=True),
     "mean": stack(fastlstm.MeanOverTime()),
@@ -338,6 +340,218 @@ class TestFailures:
             good, bad = [batcher.submit(x) for x in xs]
         assert good.result(0).tobytes() == alone(model, xs[0]).tobytes()
         assert np.isnan(bad.result(0)).all()
+
+
+def raising(error):
+    def function(*arguments, **options):
+        raise error
+
+    return function
+
+
+ENDS = [SystemExit(1), KeyboardInterrupt(), GeneratorExit()]
+"""What ends a program, a thread or a generator, and is no `Exception`."""
+
+
+class TestWhateverHappensToOne:
+    """The others are answered, and so is who comes later."""
+
+    def check_goes_on(self, batcher, *others):
+        x = sequence(MODELS["lstm"], 3)
+        for future in (*others, batcher.submit(x)):
+            assert len(future.result(SOON)) == 3
+
+    @pytest.mark.parametrize("error", ENDS, ids=repr)
+    def test_a_callback_that_raises(self, held, error, caplog):
+        model, may_run = held
+        with Batcher(model, max_batch=3, max_delay=1000) as batcher:
+            futures = [batcher.submit(sequence(model, 3)) for _ in range(3)]
+            futures[1].add_done_callback(raising(error))
+            may_run.set()
+            for future in futures:
+                assert len(future.result(SOON)) == 3
+            batcher.close()
+        assert "exception calling callback" in caplog.text
+
+    @pytest.mark.parametrize("when", ["while it waits", "while it runs"])
+    @pytest.mark.parametrize(
+        "meddle",
+        [
+            lambda future: future.set_result("mine"),
+            lambda future: future.set_exception(ValueError("mine")),
+            lambda future: future.cancel() and future.set_running_or_notify_cancel(),
+        ],
+        ids=["result", "exception", "cancelled"],
+    )
+    def test_a_future_that_its_owner_sets(self, held, when, meddle):
+        model, may_run = held
+        with Batcher(model, max_batch=2) as batcher:
+            batcher.submit(sequence(model, 3))
+            assert model.begun.acquire(timeout=SOON)
+            futures = [batcher.submit(sequence(model, 3)) for _ in range(2)]
+            if when == "while it runs":
+                may_run.set()
+                futures[1].result(SOON)
+                may_run.clear()
+                futures = [batcher.submit(sequence(model, 3)) for _ in range(2)]
+                for _ in range(2):
+                    assert model.begun.acquire(timeout=SOON)
+            meddle(futures[0])
+            may_run.set()
+            self.check_goes_on(batcher, futures[1])
+
+    def test_a_future_that_its_owner_marks_as_running(self, held):
+        model, may_run = held
+        with Batcher(model) as batcher:
+            batcher.submit(sequence(model, 3))
+            assert model.begun.acquire(timeout=SOON)
+            future = batcher.submit(sequence(model, 3))
+            future.set_running_or_notify_cancel()
+            may_run.set()
+            self.check_goes_on(batcher, future)
+
+    @pytest.mark.parametrize("error", [*ENDS, MemoryError("no room")], ids=repr)
+    def test_a_pass_that_raises(self, monkeypatch, error):
+        model = fastlstm.Sequential(fastlstm.LSTM(3, 5, rng=0))
+        run = model.run
+
+        def fail_on_seven(x, *arguments, **options):
+            if (x == 7).any():
+                raise error
+            return run(x, *arguments, **options)
+
+        monkeypatch.setattr(model, "run", fail_on_seven)
+        with Batcher(model, max_batch=3, max_delay=0.01) as batcher:
+            good, bad, fine = (
+                batcher.submit(np.full((3, 3), value, np.float32)) for value in (1.0, 7.0, 2.0)
+            )
+            reason = bad.exception(SOON)
+            assert error in (reason, reason.__cause__)
+            assert isinstance(reason, Exception)  # or it would end the event loop that waits for it
+            self.check_goes_on(batcher, good, fine)
+        assert (batcher.metrics.answered, batcher.metrics.failed) == (3, 1)
+
+    @pytest.mark.parametrize("function", ["next_batch", "answers", "settle"])
+    @pytest.mark.parametrize("error", [*ENDS, MemoryError("no room")], ids=repr)
+    def test_a_thread_that_fails(self, monkeypatch, function, error):
+        """In what it does for all: those that it has are told."""
+        working = getattr(worker, function)
+        failed = threading.Event()
+
+        def fail_once(*arguments):
+            if failed.is_set():
+                return working(*arguments)
+            failed.set()
+            raise error
+
+        monkeypatch.setattr(worker, function, fail_once)
+        with Batcher(MODELS["lstm"], max_batch=2, max_delay=1000) as batcher:
+            futures = [batcher.submit(np.ones((3, 3))) for _ in range(2)]
+            for future in futures:
+                reason = future.exception(SOON)
+                assert error in (reason, reason.__cause__)
+            self.check_goes_on(batcher, batcher.submit(sequence(MODELS["lstm"], 3)))
+            metrics = batcher.metrics
+            assert (metrics.queued, metrics.running) == (0, 0)
+
+
+class TestThread:
+    @pytest.fixture
+    def dead(self, monkeypatch):
+        """A batcher whose thread has ended with a request unanswered, and whatever kills it."""
+        batcher = Batcher(MODELS["lstm"], max_delay=0)
+        with monkeypatch.context() as patched:
+            patched.setattr(worker, "next_batch", raising(MemoryError()))
+            patched.setattr(worker.Worker, "_fail", raising(SystemExit()))
+            patched.setattr(threading, "excepthook", lambda _: None)
+            before = set(threading.enumerate())
+            batcher.submit(np.ones((3, 3)))
+            for thread in set(threading.enumerate()) - before:
+                thread.join(SOON)
+                assert not thread.is_alive()
+        return batcher
+
+    def test_a_dead_one_is_replaced(self, dead):
+        with dead as batcher:
+            assert len(batcher.submit(np.ones((3, 3))).result(SOON)) == 3
+
+    @pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
+    def test_a_dead_one_is_replaced_after_a_fork(self, dead):
+        child = os.fork()
+        if child == 0:
+            fine = len(dead.submit(np.ones((3, 3))).result(SOON)) == 3
+            dead.close()
+            os._exit(0 if fine else 1)
+        assert wait(child) == 0
+
+    def test_closing_answers_what_a_dead_one_left(self, dead):
+        request = worker.Request(np.ones((3, 3), np.float32))
+        dead._worker._waiting.append(request)
+        dead.close()
+        assert len(request.future.result(0)) == 3
+
+    def test_one_that_can_not_start(self, monkeypatch):
+        batcher = Batcher(MODELS["lstm"])
+        with monkeypatch.context() as patched:
+            patched.setattr(threading.Thread, "start", raising(RuntimeError("can't start new thread")))
+            with pytest.raises(RuntimeError, match="can't start new thread"):
+                batcher.submit(np.ones((3, 3)))
+            batcher.close(wait=False)
+            assert batcher.metrics.queued == 0
+        batcher = Batcher(MODELS["lstm"])
+        with batcher:
+            with monkeypatch.context() as patched:
+                patched.setattr(threading.Thread, "start", raising(RuntimeError("can't start new thread")))
+                with pytest.raises(RuntimeError, match="can't start new thread"):
+                    batcher.submit(np.ones((3, 3)))
+            assert len(batcher.submit(np.ones((3, 3))).result(SOON)) == 3
+
+    @pytest.mark.parametrize("fails", [False, True])
+    def test_one_that_takes_long_to_start(self, monkeypatch, fails):
+        """Nobody but its starter waits for that, and `close` for what was accepted."""
+        starting, may_start, start = threading.Event(), threading.Event(), threading.Thread.start
+
+        def start_when_let(thread):
+            if thread.name == "fastlstm batcher":
+                starting.set()
+                assert may_start.wait(SOON)
+                if fails:
+                    raise RuntimeError("can't start new thread")
+            start(thread)
+
+        with ThreadPoolExecutor(2) as callers:
+            batcher = Batcher(MODELS["lstm"])
+            callers.submit(time.sleep, 0.01), callers.submit(time.sleep, 0.01)  # both threads are there
+            monkeypatch.setattr(threading.Thread, "start", start_when_let)
+            first = callers.submit(batcher.submit, np.ones((3, 3)))
+            assert starting.wait(SOON)
+            second = callers.submit(batcher.submit, np.ones((3, 3))).result(SOON)
+            closed = callers.submit(batcher.close)
+            assert batcher.metrics.queued == 2
+            assert not closed.done()
+            may_start.set()
+            closed.result(SOON)
+            if fails:
+                assert isinstance(first.exception(SOON), RuntimeError)
+                assert isinstance(second.exception(SOON), RuntimeError)
+            else:
+                assert len(first.result(SOON).result(0)) == len(second.result(0)) == 3
+
+    @pytest.mark.parametrize("close", [False, True])
+    def test_callbacks_that_come_back(self, close):
+        again = []
+
+        def submit_and_close(future):
+            again.append(batcher.submit(np.ones((2, 3))))
+            if close:
+                batcher.close()
+
+        with Batcher(MODELS["lstm"], max_delay=0.01) as batcher:
+            batcher.submit(np.ones((3, 3))).add_done_callback(submit_and_close)
+            deadline = time.monotonic() + SOON
+            while not again and time.monotonic() < deadline:
+                time.sleep(0.001)
+            assert len(again[0].result(SOON)) == 2
 
 
 class TestEnd:

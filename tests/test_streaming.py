@@ -8,18 +8,28 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from support_streams import frames, stack
 
 import fastlstm
+from fastlstm import _core
 
 
 @pytest.mark.parametrize("batch_size", [None, 3])
-@pytest.mark.parametrize("model", [fastlstm.LSTM(2, 5, 2, proj_size=3, rng=0), fastlstm.RNN(2, 3, 2, rng=0)])
+@pytest.mark.parametrize(
+    "model",
+    [
+        fastlstm.LSTM(2, 5, 2, proj_size=3, rng=0),
+        fastlstm.RNN(2, 3, 2, rng=0),
+        fastlstm.GRU(2, 3, 2, rng=0),
+        fastlstm.SLSTM(2, 3, 2, rng=0),
+    ],
+)
 def test_shapes(model, batch_size):
     stream = model.stream(batch_size)
     n = () if batch_size is None else (batch_size,)
     assert stream.step(np.ones((*n, 2))).shape == (*n, 3)
     shapes = [array.shape for array in (stream.state if isinstance(stream.state, tuple) else (stream.state,))]
-    assert shapes == [(2, *n, 3), (2, *n, 5)][: len(shapes)]
+    assert shapes == [(2, *n, 3)] + [(2, *n, model.hidden_size)] * (len(shapes) - 1)
 
 
 def test_out_is_written_and_returned():
@@ -54,7 +64,7 @@ def test_streams_of_one_model_are_apart():
 @pytest.mark.parametrize("H", [8, 320])
 def test_input_as_it_comes(threads, threads_used, H):
     """Strided, of another dtype, unaligned, or the very memory that the result goes to."""
-    fastlstm.set_num_threads(threads_used)
+    _core.set_num_threads(threads_used)
     model = fastlstm.LSTM(H, H, rng=0)
     x = np.random.default_rng(0).standard_normal(H).astype(np.float32)
     expected = model.stream().step(x)
@@ -79,30 +89,17 @@ def test_weights_may_change_on_the_way():
     assert np.array_equal(stream.step(np.ones(3)), expected[0])
 
 
-def stack(rng=0):
-    return fastlstm.Sequential(
-        fastlstm.Embedding(10, 4, rng=rng),
-        fastlstm.LSTM(4, 6, num_layers=2, rng=rng),
-        fastlstm.Dropout(0.5, rng=rng),
-        fastlstm.RNN(6, 5, rng=rng),
-        fastlstm.LayerNorm(5),
-        fastlstm.Linear(5, 3, rng=rng),
-        fastlstm.Tanh(),
-    )
-
-
-def frames(model, *shape):
-    rng = np.random.default_rng(1)
-    if isinstance(model, fastlstm.Sequential):
-        return rng.integers(0, 10, shape)
-    return rng.standard_normal((*shape, model.input_size)).astype(np.float32)
-
-
 @pytest.mark.parametrize("batch_size", [None, 3])
 @pytest.mark.parametrize(
     "model",
-    [fastlstm.LSTM(2, 5, 2, proj_size=3, rng=0), fastlstm.RNN(2, 3, batch_first=True, rng=0), stack()],
-    ids=["lstm", "batch_first rnn", "stack"],
+    [
+        fastlstm.LSTM(2, 5, 2, proj_size=3, rng=0),
+        fastlstm.RNN(2, 3, batch_first=True, rng=0),
+        fastlstm.GRU(2, 3, rng=0),
+        fastlstm.GRU(2, 3, reset_after=False, rng=0),
+        stack(),
+    ],
+    ids=["lstm", "batch_first rnn", "gru", "gru, reset first", "stack"],
 )
 class TestEveryModel:
     def test_chunks_copies_and_pickles_give_the_bits_of_steps(self, model, batch_size):

@@ -3,19 +3,16 @@
 import importlib
 import multiprocessing
 import os
-import subprocess
-import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from support_processes import interpreter, python, wait
 
 import fastlstm
 from fastlstm import _core, config
-
-pytestmark = pytest.mark.skipif(not _core.threads_supported(), reason="this build has no threads")
 
 MODEL = fastlstm.LSTM(64, 128, rng=0)
 X = np.random.default_rng(0).standard_normal((60, 32, 64)).astype(np.float32)
@@ -26,24 +23,11 @@ def digest(_=None):
     return y.tobytes() + h_n.tobytes() + c_n.tobytes() + tape.backward(np.ones_like(y)).state[0].tobytes()
 
 
-def interpreter(code, environment):
-    """Run code in an interpreter of its own."""
-    command = [sys.executable, "-c", code]
-    return subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, timeout=120)
-
-
-def python(code, **environment):
-    """Return what the code prints, in an interpreter of its own."""
-    run = interpreter(code, environment)
-    assert run.returncode == 0, run.stderr
-    return run.stdout.strip()
-
-
 def test_nothing_starts_before_it_is_wanted():
     code = """
 import numpy as np, fastlstm
 from fastlstm import _core
-fastlstm.set_num_threads(2)
+_core.set_num_threads(2)
 before = _core.threads_started()
 small = fastlstm.LSTM(4, 8, rng=0)
 y, _, tape = small.forward(np.zeros((10, 4, 4)))
@@ -60,7 +44,7 @@ def test_steps_share_with_workers_that_are_awake():
     code = """
 import numpy as np, fastlstm
 from fastlstm import _core
-fastlstm.set_num_threads(2)
+_core.set_num_threads(2)
 model = fastlstm.LSTM(128, 128, rng=0)
 stream, x = model.stream(), np.random.default_rng(0).standard_normal((400, 128)).astype(np.float32)
 few = [stream.step(x_t) for x_t in x[:60]]
@@ -74,10 +58,29 @@ print(after_few, _core.threads_started(), np.stack(few + many).tobytes() == mode
 
 def test_environment_sets_the_number():
     code = "import fastlstm; print(fastlstm.get_num_threads())"
-    assert python(code, FASTLSTM_NUM_THREADS="3", OMP_NUM_THREADS="1") == "3"
-    assert python(code, FASTLSTM_NUM_THREADS="", OMP_NUM_THREADS="") == str(config.available_cores())
+    cores = str(config.available_cores())
+    assert python(code, FASTLSTM_NUM_THREADS="1", OMP_NUM_THREADS=cores) == "1"
+    assert python(code, FASTLSTM_NUM_THREADS=cores, OMP_NUM_THREADS="1") == cores
+    assert python(code, FASTLSTM_NUM_THREADS="", OMP_NUM_THREADS="") == cores
     assert python(code, FASTLSTM_NUM_THREADS="", OMP_NUM_THREADS="1,4") == "1"
-    assert python(code, FASTLSTM_NUM_THREADS="", OMP_NUM_THREADS="1000") == str(config.available_cores())
+    assert python(code, FASTLSTM_NUM_THREADS="", OMP_NUM_THREADS="1000") == cores
+
+
+@pytest.mark.parametrize("count", [10**6, 2**31, 2**64])
+def test_never_more_threads_than_cores(threads, count):
+    fastlstm.set_num_threads(count)
+    cores = config.available_cores()
+    assert fastlstm.get_num_threads() == cores
+    code = "import fastlstm; print(fastlstm.get_num_threads())"
+    assert python(code, FASTLSTM_NUM_THREADS=str(count)) == str(cores)
+    assert python(code, FASTLSTM_NUM_THREADS="9" * 5000) == str(cores)
+
+
+def test_fewer_threads_are_told_of(monkeypatch, threads):
+    _core.set_num_threads(4)
+    assert "threads" not in (fastlstm.show_config("dicts")["falls back"] or "")
+    monkeypatch.setattr(_core, "threads_lent", lambda: 3)
+    assert "3 of 4 threads for now" in fastlstm.show_config("dicts")["falls back"]
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no affinity here")
@@ -132,7 +135,7 @@ def test_environment_sets_the_instruction_set(isa):
 
 
 def test_many_calling_threads(threads):
-    fastlstm.set_num_threads(2)
+    _core.set_num_threads(2)
     expected = digest()
     started = _core.threads_started()
     with ThreadPoolExecutor(16) as pool:
@@ -170,14 +173,14 @@ def test_fork(threads, used_before):
     """In an interpreter of its own: the pool is fresh there, and the BLAS of others is not in the way."""
     code = f"""
 import os, numpy as np, fastlstm
-fastlstm.set_num_threads(2)
+from fastlstm import _core
+_core.set_num_threads(2)
 model = fastlstm.LSTM(64, 128, rng=0)
 x = np.random.default_rng(0).standard_normal((60, 32, 64)).astype(np.float32)
 expected = model(x)[0].tobytes() if {used_before} else None
 child = os.fork()
 if child == 0:
     first = model(x)[0].tobytes()
-    from fastlstm import _core
     os._exit(0 if (expected is None or first == expected) and _core.threads_started() == 1 else 1)
 assert os.waitpid(child, 0)[1] == 0
 again = model(x)[0].tobytes()
@@ -190,7 +193,7 @@ print("both")
 @pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
 def test_fork_while_others_compute(threads):
     """Children forked in the middle of other threads' passes can run passes of their own."""
-    fastlstm.set_num_threads(2)
+    _core.set_num_threads(2)
     expected = MODEL(X)[0].tobytes()
     stop = threading.Event()
 
@@ -214,19 +217,6 @@ def test_fork_while_others_compute(threads):
     assert MODEL(X)[0].tobytes() == expected
 
 
-def wait(child, seconds=60):
-    """Return a child's status; a child that hangs is killed and counts as failed."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        pid, status = os.waitpid(child, os.WNOHANG)
-        if pid:
-            return status
-        time.sleep(0.005)
-    os.kill(child, 9)
-    os.waitpid(child, 0)
-    return -1
-
-
 def forward_sum(_):
     return float(MODEL(X)[0].sum(dtype=np.float64))
 
@@ -234,7 +224,7 @@ def forward_sum(_):
 @pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_multiprocessing(threads, method):
-    fastlstm.set_num_threads(2)
+    _core.set_num_threads(2)
     expected = forward_sum(None)
     with multiprocessing.get_context(method).Pool(2) as pool:
         assert pool.map(forward_sum, range(4)) == [expected] * 4

@@ -1,4 +1,4 @@
-"""The page that teaches: its pictures can be made again, and its code is the code."""
+"""The pages that teach: their pictures can be made again, and their code is the code."""
 
 import re
 from pathlib import Path
@@ -7,17 +7,20 @@ import pytest
 from support import DOCS, pictures, pictures_of
 
 ROOT = Path(__file__).parents[1]
-PAGE = (ROOT / "docs" / "understanding-lstms.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+PAGES = ("understanding-lstms.md", "variants.md")
+TEXTS = {page: (DOCS / page).read_text(encoding="utf-8") for page in PAGES}
+BLOCKS = [block for text in TEXTS.values() for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL)]
 EXAMPLES = [block for block in BLOCKS if "import" in block]
 QUOTES = [block for block in BLOCKS if "import" not in block]
-SHOWN = pictures_of(DOCS / "understanding-lstms.md")
 
 
-def test_pictures_in_a_quick_form(tmp_path):
+@pytest.mark.parametrize(
+    ("page", "writer"), [("understanding-lstms.md", "understanding"), ("variants.md", "variants")]
+)
+def test_pictures_in_a_quick_form(page, writer, tmp_path):
     script = pictures()
-    script.understanding(tmp_path, steps=script.STEPS_A_POINT, seeds=1)
-    assert {path.name for path in tmp_path.iterdir()} == SHOWN
+    getattr(script, writer)(tmp_path, steps=script.STEPS_A_POINT, seeds=1)
+    assert {path.name for path in tmp_path.iterdir()} == pictures_of(DOCS / page)
 
 
 def test_pictures_of_all_pages_are_there_and_small():
@@ -29,7 +32,7 @@ def test_pictures_of_all_pages_are_there_and_small():
 
 @pytest.mark.parametrize("block", EXAMPLES)
 def test_examples_run(block):
-    exec(compile(block, "understanding-lstms.md", "exec"), {})
+    exec(compile(block, "an example of a page", "exec"), {})
 
 
 @pytest.mark.parametrize("line", [line for block in QUOTES for line in block.splitlines()])
@@ -38,8 +41,15 @@ def test_quoted_lines_are_the_references(line):
     assert line in map(str.strip, reference.splitlines())
 
 
-def test_links_lead_somewhere():
-    for target in re.findall(r"\]\(([^)#]+)\)", PAGE):
-        assert (ROOT / "docs" / target).exists(), target
-    headings = {heading.lower().replace(" ", "-") for heading in re.findall(r"^## (.*)$", PAGE, re.MULTILINE)}
-    assert set(re.findall(r"\]\(#(.*?)\)", PAGE)) <= {re.sub(r"[^a-z-]", "", heading) for heading in headings}
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page):
+    for target, heading in re.findall(r"\]\(([^)#]*)#?([^)]*)\)", TEXTS[page]):
+        linked = DOCS / target if target else DOCS / page
+        assert linked.exists(), target
+        assert not heading or heading in headings(linked)
+
+
+def headings(page):
+    """Return what links call the headings of a page."""
+    titles = re.findall(r"^## (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^a-z-]", "", title.lower().replace(" ", "-")) for title in titles}

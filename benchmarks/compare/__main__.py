@@ -18,7 +18,7 @@ from .bound import least_seconds
 from .cells import GROUPS, Cell
 from .crew import Effort, Failed, Worker, compare
 from .inputs import seeded
-from .libraries import LIBRARIES, select
+from .libraries import CUDA, LIBRARIES, PRODUCTS, select
 from .machine import heading
 from .results import Row, means
 from .table import table
@@ -43,7 +43,10 @@ def _parser() -> argparse.ArgumentParser:
     add("--groups", nargs="+", choices=GROUPS, default=list(GROUPS), metavar="NAME", help="tables to fill")
     add("--cells", default="*", metavar="PATTERN", help='rows whose names match, such as "100, 1, *"')
     add("--threads", type=_positive, nargs="+", default=[1, 2], metavar="N", help="threads of each library")
-    add("--libraries", nargs="+", choices=LIBRARIES, default=list(LIBRARIES), metavar="NAME", help="columns")
+    columns = [name for name in LIBRARIES if name not in (CUDA, *PRODUCTS.values())]
+    add("--libraries", nargs="+", choices=columns, default=columns, metavar="NAME", help="columns")
+    add("--device", choices=["cuda"], help="beside PyTorch on a GPU, too: cuDNN, in float32")
+    add("--product", choices=PRODUCTS, nargs="+", default=[], help="columns of ours, by what multiplies sums")
     add("--rounds", type=_positive, default=7, metavar="N", help="rounds in which the libraries take turns")
     add("--quick", action="store_true", help="one round of two calls: shows that it works, nothing more")
     add("--json", type=Path, metavar="FILE", help="write all that was measured to FILE")
@@ -117,16 +120,28 @@ def _data(
     }
 
 
+def _has_gpu() -> bool:
+    if not LIBRARIES[CUDA].installed:
+        return False
+    import torch  # seconds, so only where it is asked
+
+    return torch.cuda.is_available()
+
+
 def main() -> int:
     parser = _parser()
     arguments = parser.parse_args()
-    present = [name for name in arguments.libraries if LIBRARIES[name].installed]
+    if arguments.device and not _has_gpu():
+        parser.error("--device cuda: expected a PyTorch that finds a GPU, got none")
+    products = (PRODUCTS[product] for product in arguments.product)
+    wanted = [*arguments.libraries, *[CUDA] * (arguments.device == "cuda"), *products]
+    present = [name for name in wanted if LIBRARIES[name].installed]
     if not present:
         parser.error("none of the libraries is installed")
     groups = select(arguments.groups, arguments.cells, present)
     if not groups:
         parser.error("there is no such cell that one of these libraries can do")
-    absent = [name for name in arguments.libraries if name not in present]
+    absent = [name for name in wanted if name not in present]
     limits_by_threads, told = _limits(arguments.threads, arguments.quick)
     rounds = QUICK.rounds if arguments.quick else arguments.rounds
     lines = [*heading(present, absent), *told, f"rounds: {rounds}; times are the best of them"]

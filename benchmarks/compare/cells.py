@@ -1,14 +1,16 @@
-"""What is compared: groups of cells, each one LSTM on one shape of input."""
+"""What is compared: groups of cells, each one model on one shape of input."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 SEED = 0
-TRAINING = ("training", "ragged", "variants")
+TRAINING = ("training", "ragged", "variants", "gru-training", "bfloat16-training")
+STEPS = ("step", "gru-step", "int8-step", "bfloat16-step")
 LEAST_LENGTH = 10
 
 
@@ -26,6 +28,7 @@ class Cell:
     proj_size: int = 0
     dtype: str = "float32"
     kind: str = "LSTM"
+    precision: str | None = None
 
     @property
     def name(self) -> str:
@@ -37,6 +40,8 @@ class Cell:
             f"projection {self.proj_size}": self.proj_size,
             self.dtype: self.dtype != "float32",
             "plain tanh": self.kind == "RNN",
+            "GRU": self.kind == "GRU",
+            str(self.precision): self.precision is not None,
         }
         sizes = map(str, (self.T, self.B, self.H))
         return ", ".join([*sizes, *(name for name, holds in unusual.items() if holds)])
@@ -49,7 +54,7 @@ class Cell:
     @property
     def carried(self) -> bool:
         """Whether it is a step of a stream, whose state the next call goes on from."""
-        return self.group == "step"
+        return self.group in STEPS
 
     @property
     def lengths(self) -> NDArray[np.int64]:
@@ -59,12 +64,23 @@ class Cell:
         return np.random.default_rng(SEED).integers(LEAST_LENGTH, self.T + 1, self.B)
 
 
-def _cells(group: str, *sizes: tuple[int, int, int]) -> list[Cell]:
-    return [Cell(group, *size) for size in sizes]
+def _cells(group: str, *sizes: tuple[int, int, int], **options: Any) -> list[Cell]:
+    return [Cell(group, *size, **options) for size in sizes]
 
 
 SEQUENCES = _cells("sequence", *((100, 1, H) for H in (64, 128, 256, 512)), (50, 1, 1024))
 USUAL = Cell("variants", 100, 32, 128)
+FEWER_BITS = [*((100, 1, H) for H in (128, 256, 512)), (100, 8, 256), (100, 32, 128), (100, 32, 256)]
+FEWER_BITS += [(50, 64, 512), (25, 64, 1024)]
+
+
+def _of_fewer_bits(precision: str) -> dict[str, list[Cell]]:
+    steps = ((1, 1, H) for H in (64, 128, 256, 512, 1024))
+    return {
+        f"{precision}-step": _cells(f"{precision}-step", *steps, precision=precision),
+        f"{precision}-forward": _cells(f"{precision}-forward", *FEWER_BITS, precision=precision),
+    }
+
 
 GROUPS: dict[str, list[Cell]] = {
     "step": _cells("step", *((1, 1, H) for H in (32, 64, 128, 256, 512, 1024))),
@@ -92,4 +108,21 @@ GROUPS: dict[str, list[Cell]] = {
         replace(USUAL, kind="RNN"),
     ],
     "odd": _cells("odd", *((100, B, H) for B in (1, 32) for H in (1, 5, 17, 100, 130, 300))),
+    "gru-step": _cells("gru-step", *((1, 1, H) for H in (32, 64, 128, 256, 512)), kind="GRU"),
+    "gru-forward": _cells(
+        "gru-forward",
+        *((100, 1, H) for H in (64, 128, 256, 512)),
+        *((100, 32, H) for H in (128, 256)),
+        (50, 64, 512),
+        kind="GRU",
+    ),
+    "gru-training": [
+        *_cells("gru-training", (100, 32, 128), (100, 32, 256), (50, 64, 512), kind="GRU"),
+        replace(USUAL, group="gru-training", kind="GRU", ragged=True),
+    ],
+    **_of_fewer_bits("int8"),
+    **_of_fewer_bits("bfloat16"),
+    "bfloat16-training": _cells(
+        "bfloat16-training", (100, 32, 256), (50, 64, 512), (25, 64, 1024), precision="bfloat16"
+    ),
 }

@@ -26,7 +26,7 @@ class Inputs:
     parameters: dict[str, Array]
 
 
-def new_model(cell: Cell) -> fastlstm.LSTM | fastlstm.RNN:
+def new_model(cell: Cell) -> fastlstm.LSTM | fastlstm.RNN | fastlstm.GRU:
     """Return fastlstm's model of a cell, with seeded parameters."""
     options: dict[str, Any] = {
         "num_layers": cell.layers,
@@ -34,9 +34,10 @@ def new_model(cell: Cell) -> fastlstm.LSTM | fastlstm.RNN:
         "dtype": cell.dtype,
         "rng": SEED,
     }
-    if cell.kind == "RNN":
-        return fastlstm.RNN(cell.H, cell.H, **options)
-    return fastlstm.LSTM(cell.H, cell.H, proj_size=cell.proj_size, **options)
+    if cell.kind == "LSTM":
+        options["proj_size"] = cell.proj_size
+    kind: type[fastlstm.LSTM | fastlstm.RNN | fastlstm.GRU] = getattr(fastlstm, cell.kind)
+    return kind(cell.H, cell.H, **options)
 
 
 def seeded(cell: Cell) -> Inputs:

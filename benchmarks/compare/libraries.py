@@ -63,21 +63,46 @@ def _any(cell: Cell) -> bool:
     return True
 
 
-def _forward(cell: Cell) -> bool:
-    return not cell.training
+def _torch(cell: Cell) -> bool:
+    return cell.precision != "int8"
+
+
+def _onnxruntime(cell: Cell) -> bool:
+    return not cell.training and cell.precision != "bfloat16"
+
+
+def _openvino(cell: Cell) -> bool:
+    return not cell.training and cell.precision != "int8"
+
+
+def _training(cell: Cell) -> bool:
+    return cell.training
 
 
 def _ragged(cell: Cell) -> bool:
     return cell.ragged
 
 
+def _fewer_bits(cell: Cell) -> bool:
+    return cell.precision is not None
+
+
 OURS = "fastlstm"
+CUDA = "torch-cuda"
+PRODUCTS = {"kernels": "fastlstm-kernels", "blas": "fastlstm-blas"}
+"""Columns for what may multiply our backward sums."""
 LIBRARIES = {
     OURS: Library("fastlstm", "ours:Fastlstm", ("fastlstm",), _any),
-    "torch": Library("PyTorch", "pytorch:Torch", ("torch",), _any),
+    "fastlstm-kernels": Library("by kernels", "ours:ByKernels", ("fastlstm",), _training, counts=False),
+    "fastlstm-blas": Library(
+        "by BLAS", "ours:ByBlas", ("threadpoolctl", "fastlstm"), _training, counts=False
+    ),
+    "fastlstm-float32": Library("in float32", "ours:InFloat32", ("fastlstm",), _fewer_bits, counts=False),
+    "torch": Library("PyTorch", "pytorch:Torch", ("torch",), _torch),
     "torch-padded": Library("PyTorch padded", "pytorch:Padded", ("torch",), _ragged, counts=False),
-    "onnxruntime": Library("ONNX Runtime", "onnx_runtime:OnnxRuntime", ("onnx", "onnxruntime"), _forward),
-    "openvino": Library("OpenVINO", "open_vino:OpenVino", ("onnx", "openvino"), _forward),
+    CUDA: Library("PyTorch, cuDNN", "pytorch:Cuda", ("torch",), _torch),
+    "onnxruntime": Library("ONNX Runtime", "onnx_runtime:OnnxRuntime", ("onnx", "onnxruntime"), _onnxruntime),
+    "openvino": Library("OpenVINO", "open_vino:OpenVino", ("onnx", "openvino"), _openvino),
 }
 
 

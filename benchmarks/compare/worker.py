@@ -43,14 +43,16 @@ def prepare(adapter: Adapter, cell: Cell, inputs: Path, outputs: Path) -> dict[s
 
 
 def measure(call: Callable[[], Any], seconds: float, calls: int) -> dict[str, float]:
-    """Repeat a call for some seconds and at least some calls; return its best and median time."""
+    """Repeat a call for some seconds and at least some calls; return what its times come to."""
     times: list[float] = []
     start = perf_counter()
     while len(times) < calls or perf_counter() - start < seconds:
         begin = perf_counter()
         call()
         times.append(perf_counter() - begin)
-    return {"best": min(times), "median": statistics.median(times), "calls": len(times)}
+    late = float(np.percentile(times, 99))
+    mean, median = statistics.fmean(times), statistics.median(times)
+    return {"best": min(times), "median": median, "mean": mean, "late": late, "calls": len(times)}
 
 
 def main() -> None:

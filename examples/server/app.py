@@ -8,18 +8,18 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import numpy as np
 from bodies import Inputs
+from description import description_route
 from metrics import metrics_route
-from sequences import refusal, sequences_route
+from sequences import REFUSALS, sequences_route
 from settings import Settings
 from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 from streams import Streams, stream_route
 
 from fastlstm import StreamPool
-from fastlstm.saving import Model
+from fastlstm.model import Model
 from fastlstm.serve import Batcher
 
 
@@ -44,19 +44,17 @@ def create_app(settings: Settings) -> Starlette:
     routes: list[BaseRoute] = [
         sequences_route(inputs, settings, answer),
         metrics_route(batcher, streams),
+        description_route(inputs, settings),
         Route("/healthz", healthz),
     ]
     if streams is not None:
         routes.append(stream_route(inputs, settings, streams))
-    return Starlette(routes=routes, lifespan=lifespan, exception_handlers={HTTPException: refusal})
+    return Starlette(routes=routes, lifespan=lifespan, exception_handlers=REFUSALS)
 
 
 def streams_of(model: Model, capacity: int) -> Streams | None:
     """Return streams through a model; None for one that needs whole sequences."""
-    layers = getattr(model, "layers", (model,))
-    if model.has_readout or any(getattr(layer, "bidirectional", False) for layer in layers):
-        return None
-    return Streams(StreamPool(model, capacity))
+    return Streams(StreamPool(model, capacity)) if model.is_causal else None
 
 
 async def healthz(request: Request) -> Response:

@@ -1,10 +1,13 @@
 """Arrays in and out of requests: JSON, .npy files and bare float32, each refused with a sentence.
 
-What can't be read is answered with 400, what can be read and is nothing for the model with 422.
+What can't be read is answered with 400, what can be read and is nothing for the model with 422. JSON is
+counted before it is parsed, and checked before NumPy sees it, so that what is refused takes no more time and
+memory than what is answered.
 """
 
 from __future__ import annotations
 
+import asyncio
 import io
 import math
 from dataclasses import dataclass
@@ -16,8 +19,10 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from fastlstm import Embedding
-from fastlstm.saving import Model
+from fastlstm.model import Model
+
+PART = 256
+"""Steps of an output that become JSON at a time."""
 
 JSON, RAW, NPY = "application/json", "application/octet-stream", "application/x-npy"
 
@@ -32,12 +37,11 @@ class Inputs:
     @classmethod
     def of(cls, model: Model) -> Inputs:
         """Return what a model reads."""
-        layers = getattr(model, "layers", (model,))
-        if isinstance(layers[0], Embedding):
-            return cls(1, layers[0].num_embeddings)
-        names = ("input_size", "in_features", "size")
-        sizes = [getattr(layer, name) for layer in layers for name in names if hasattr(layer, name)]
-        return cls(sizes[0])
+        if model.num_embeddings is not None:
+            return cls(1, model.num_embeddings)
+        if model.input_size is None:
+            raise ValueError(f"model: expected one that reads a fixed number of numbers, got {model!r}")
+        return cls(model.input_size)
 
     @property
     def dtype(self) -> np.dtype:
@@ -52,20 +56,24 @@ class Inputs:
 # Bodies
 
 
-async def read_body(request: Request, limit: int) -> bytes:
-    """Return a request's body, of which no more than `limit` bytes are ever kept."""
+async def read_body(request: Request, limit: int, seconds: float) -> bytes:
+    """Return a request's body, of which no more than `limit` bytes are ever kept, if it comes in time."""
     too_large = HTTPException(413, f"body: expected at most {limit} bytes")
     announced = request.headers.get("content-length", "")
     if announced.isdecimal() and int(announced) > limit:
         raise too_large
     body = bytearray()
     try:
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > limit:
-                raise too_large
+        async with asyncio.timeout(seconds):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > limit:
+                    raise too_large
     except ClientDisconnect:
         raise HTTPException(400, "body: expected all of it, and the client has gone") from None
+    except TimeoutError:
+        sentence = f"body: expected all of it within {seconds:g} seconds, got {len(body)} bytes"
+        raise HTTPException(408, sentence, {"Connection": "close"}) from None
     return bytes(body)
 
 
@@ -77,22 +85,16 @@ def media_type(request: Request) -> str:
     return kind
 
 
-def read_array(kind: str, body: bytes, inputs: Inputs) -> np.ndarray:
-    """Return the array that a body holds, of whatever shape and dtype."""
+def read_sequence(kind: str, body: bytes, inputs: Inputs, max_steps: int) -> np.ndarray:
+    """Return a body's sequence: (T, I) of finite float32, or (T,) of indices."""
     try:
         if kind == JSON:
-            return from_json(body)
-        return from_npy(body) if kind == NPY else from_raw(body, inputs)
+            array = from_json(body, inputs, max_steps)
+        else:
+            array = from_npy(body) if kind == NPY else from_raw(body, inputs)
     except (ValueError, OverflowError) as error:
         raise HTTPException(400, f"body: {error}") from None
-
-
-def from_json(body: bytes) -> np.ndarray:
-    """Return x of a body {"x": ...}."""
-    document = orjson.loads(body)
-    if not isinstance(document, dict) or document.keys() != {"x"}:
-        raise ValueError('expected {"x": ...}, one sequence')
-    return np.array(document["x"])
+    return as_sequence(array, inputs, max_steps)
 
 
 def from_raw(body: bytes, inputs: Inputs) -> np.ndarray:
@@ -125,7 +127,9 @@ def from_npy(body: bytes) -> np.ndarray:
 def response(kind: str, y: np.ndarray) -> Response:
     """Return an output in the form in which its input came."""
     if kind == JSON:
-        body = orjson.dumps({"y": np.ascontiguousarray(y)}, option=orjson.OPT_SERIALIZE_NUMPY)
+        # Part by part: in between, other threads may have the interpreter lock.
+        parts = (as_json(y[k : k + PART])[1:-1] for k in range(0, len(y), PART))
+        body = b'{"y":[%s]}' % b",".join(parts)
     elif kind == RAW:
         body = y.astype("<f4").tobytes()
     else:
@@ -140,8 +144,6 @@ def response(kind: str, y: np.ndarray) -> Response:
 
 def as_sequence(array: np.ndarray, inputs: Inputs, max_steps: int) -> np.ndarray:
     """Return a sequence (T, I) of finite float32, or (T,) of indices."""
-    if array.shape == (0,):  # JSON's []
-        array = np.empty((0, *inputs.step_shape()), inputs.dtype)
     shape = inputs.step_shape()
     if array.ndim != 1 + len(shape) or array.shape[1:] != shape:
         expected = "(T,)" if inputs.indices else f"(T, {inputs.size})"
@@ -167,6 +169,62 @@ def as_numbers(array: np.ndarray, inputs: Inputs) -> np.ndarray:
     return floats
 
 
+# JSON
+
+
+def from_json(body: bytes, inputs: Inputs, max_steps: int) -> np.ndarray:
+    """Return x of a body {"x": [step, ...]}."""
+    check_counts(body, "x", max_steps, inputs.size)
+    document = orjson.loads(body)
+    if not isinstance(document, dict) or document.keys() != {"x"}:
+        raise ValueError('expected {"x": ...}, one sequence')
+    steps = as_list(document["x"], "x")
+    if inputs.indices:
+        return numbers(steps, "x", inputs)
+    array = np.empty((len(steps), inputs.size))
+    for t, step in enumerate(steps):
+        array[t] = step_from(step, f"x[{t}]", inputs)
+    return array
+
+
+def check_counts(text: bytes, name: str, max_steps: int, size: int) -> None:
+    """Refuse JSON of more names, lists and items than a sequence has, before it takes memory to find out."""
+    names, lists, items = text.count(b":"), text.count(b"[") + text.count(b"{"), text.count(b",") + 1
+    if names > 1 or lists > max_steps + 2 or items > max_steps * size + 1:
+        got = f"{names} names, {lists} lists and {items} items"
+        raise HTTPException(422, f"{name}: expected at most {max_steps} steps of {size} numbers, got {got}")
+
+
+def as_list(value: object, name: str) -> list[object]:
+    """Return a list that was read from JSON, whatever is in it."""
+    if not isinstance(value, list):
+        raise HTTPException(422, f"{name}: expected a list, got {type(value).__name__}")
+    return value
+
+
+def step_from(value: object, name: str, inputs: Inputs) -> np.ndarray:
+    """Return the numbers of one step."""
+    if inputs.indices:
+        return numbers([value], name, inputs)[0]
+    step = as_list(value, name)
+    if len(step) != inputs.size:
+        raise HTTPException(422, f"{name}: expected {inputs.size} numbers, got {len(step)}")
+    return numbers(step, name, inputs)
+
+
+def numbers(values: list[object], name: str, inputs: Inputs) -> np.ndarray:
+    """Return a list that has nothing but numbers as an array. To Python, true and false are other types."""
+    expected = frozenset((int,)) if inputs.indices else frozenset((int, float))
+    if strange := set(map(type, values)) - expected:
+        kinds = ", ".join(sorted(kind.__name__ for kind in strange))
+        raise HTTPException(
+            422, f"{name}: expected {'integers' if inputs.indices else 'numbers'}, got {kinds}"
+        )
+    if inputs.indices and values and not 0 <= min(values) <= max(values) < inputs.indices:
+        raise HTTPException(422, f"{name}: expected indices from 0 to {inputs.indices - 1}")
+    return np.array(values, np.int64 if inputs.indices else np.float64)
+
+
 # Frames
 
 
@@ -174,13 +232,16 @@ def read_frame(data: bytes | str, inputs: Inputs) -> np.ndarray:
     """Return one step from a WebSocket's message: bare numbers if it is binary, JSON if it is text."""
     try:
         if isinstance(data, bytes):
-            frame = from_raw(data, inputs).reshape(inputs.step_shape())
+            frame = from_raw(data, inputs)
+            if len(frame) != 1:
+                raise HTTPException(422, f"frame: expected one step, got {len(frame)}")
+            frame = frame[0]
         else:
-            frame = np.array(orjson.loads(data))
+            text = data.encode()
+            check_counts(text, "frame", 1, inputs.size)
+            frame = step_from(orjson.loads(text), "frame", inputs)
     except (ValueError, OverflowError) as error:
         raise HTTPException(400, f"frame: {error}") from None
-    if frame.shape != inputs.step_shape():
-        raise HTTPException(422, f"frame: expected shape {inputs.step_shape()}, got {frame.shape}")
     return as_numbers(frame, inputs)
 
 
@@ -188,4 +249,9 @@ def write_frame(data: bytes | str, y: np.ndarray) -> bytes | str:
     """Return an output in the form in which its frame came."""
     if isinstance(data, bytes):
         return y.astype("<f4").tobytes()
-    return orjson.dumps(np.ascontiguousarray(y), option=orjson.OPT_SERIALIZE_NUMPY).decode()
+    return as_json(y).decode()
+
+
+def as_json(y: np.ndarray) -> bytes:
+    """Return an array as JSON."""
+    return orjson.dumps(np.ascontiguousarray(y), option=orjson.OPT_SERIALIZE_NUMPY)

@@ -15,10 +15,9 @@ import numpy as np
 import onnxruntime
 from bodies import Inputs
 from onnx import TensorProto, helper, numpy_helper
-from sequences import refusal, sequences_route
+from sequences import REFUSALS, sequences_route
 from settings import Settings
 from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
 
 from fastlstm import LSTM
 
@@ -73,7 +72,7 @@ def create_app(settings: Settings) -> Starlette:
         return asyncio.get_running_loop().run_in_executor(threads, run, x)
 
     routes = [sequences_route(Inputs.of(model), settings, answer)]
-    return Starlette(routes=routes, exception_handlers={HTTPException: refusal})
+    return Starlette(routes=routes, exception_handlers=REFUSALS)
 
 
 app = create_app(Settings.from_environment())

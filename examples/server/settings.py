@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
 import fastlstm
-from fastlstm.saving import Model
+from fastlstm.model import Model
 
 PREFIX = "FASTLSTM_SERVER_"
 
@@ -30,6 +30,24 @@ class Settings:
     """Sequences that run together."""
     max_delay: float = 0.002
     """Seconds that the oldest sequence waits for others."""
+    max_connections: int = 2048
+    """Connections that are open at once, streams among them; requests beyond are answered with 503."""
+    head_timeout: float = 10.0
+    """Seconds in which the head of a request comes: after connecting, or after its first byte."""
+    body_timeout: float = 20.0
+    """Seconds in which the body of a request comes."""
+    stream_timeout: float = 60.0
+    """Seconds in which a stream's next frame comes."""
+    read_timeout: float = 20.0
+    """Seconds in which a client takes some of what it was sent."""
+    idle_timeout: float = 5.0
+    """Seconds for which a connection is kept between two requests."""
+    graceful_timeout: float = 30.0
+    """Seconds after SIGTERM in which what was begun may end."""
+    host: str = "127.0.0.1"
+    """The address that `serve.py` listens on."""
+    port: int = 8000
+    """The port that `serve.py` listens on; 0 for one that is free."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Settings:
@@ -46,8 +64,12 @@ class Settings:
         return cls(**values)
 
     def load_model(self) -> Model:
-        """Return the model to serve."""
-        return fastlstm.load(self.model) if self.model else fastlstm.LSTM(40, 128, rng=0)
+        """Return the model to serve; TypeError if the file has something else."""
+        model = fastlstm.load(self.model) if self.model else fastlstm.LSTM(40, 128, rng=0)
+        if not isinstance(model, Model):
+            got = type(model).__name__
+            raise TypeError(f"{PREFIX}MODEL: expected LSTM, RNN, GRU, SLSTM or Sequential, got {got}")
+        return model
 
 
 def as_type(kind: type, name: str, text: str) -> str | float:

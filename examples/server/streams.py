@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -15,7 +16,8 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from fastlstm import StreamPool
 
-INVALID, TOO_BIG, TRY_AGAIN_LATER = 1007, 1009, 1013
+INVALID, IDLE, TOO_BIG, TRY_AGAIN_LATER = 1007, 1008, 1009, 1013
+NO_MEMORY = "memory: expected enough of it"
 
 
 class Streams:
@@ -54,6 +56,9 @@ class Streams:
             self._stepping = asyncio.create_task(self._step_waiting())
         return await output
 
+    def _step(self, ids: Sequence[int], frames: Sequence[np.ndarray]) -> np.ndarray:
+        return self.pool.step(list(ids), np.stack(frames))
+
     async def _step_waiting(self) -> None:
         loop = asyncio.get_running_loop()
         while self._waiting:
@@ -65,7 +70,7 @@ class Streams:
             ids, frames, outputs = zip(*batch, strict=True)
             self.batch_sizes[len(ids)] += 1
             try:
-                y = await loop.run_in_executor(self._thread, self.pool.step, list(ids), np.stack(frames))
+                y = await loop.run_in_executor(self._thread, self._step, ids, frames)
             except Exception as error:
                 for output in outputs:
                     if not output.done():
@@ -79,38 +84,60 @@ class Streams:
 
 def stream_route(inputs: Inputs, settings: Settings, streams: Streams) -> WebSocketRoute:
     """Return the route that gives each connection a stream of its own."""
+    seconds = settings.stream_timeout
 
     async def stream(websocket: WebSocket) -> None:
-        await websocket.accept()
+        try:
+            async with asyncio.timeout(seconds):
+                await websocket.accept()
+            await end(websocket, *await serve(websocket))
+        except (WebSocketDisconnect, TimeoutError):
+            pass  # the client has gone, or takes nothing of what it is sent
+
+    async def serve(websocket: WebSocket) -> tuple[int, str]:
+        """Give a connection a stream; return how to end it once the stream's place is free again."""
         try:
             id = await streams.open()
         except RuntimeError:
-            await websocket.close(TRY_AGAIN_LATER, f"all {settings.max_streams} streams are in use")
-            return
+            return TRY_AGAIN_LATER, f"all {settings.max_streams} streams are in use"
+        except MemoryError:
+            return TRY_AGAIN_LATER, NO_MEMORY
         try:
-            await converse(websocket, id)
-        except WebSocketDisconnect:
-            pass
+            return await converse(websocket, id)
+        except HTTPException as error:
+            return INVALID, error.detail[:120]
+        except MemoryError:
+            return TRY_AGAIN_LATER, NO_MEMORY
         finally:
             streams.close(id)
 
-    async def converse(websocket: WebSocket, id: int) -> None:
+    async def converse(websocket: WebSocket, id: int) -> tuple[int, str]:
+        """Answer frame after frame; return why there is no next one."""
         while True:
-            message = await websocket.receive()
-            if message["type"] == "websocket.disconnect":
-                return
-            data = message.get("bytes")
-            if data is None:
-                data = message["text"]
-            if len(data) > settings.max_body:
-                await websocket.close(TOO_BIG, f"frame: expected at most {settings.max_body} bytes")
-                return
             try:
-                frame = read_frame(data, inputs)
-            except HTTPException as error:
-                await websocket.close(INVALID, error.detail[:120])
-                return
-            answer = write_frame(data, await streams.step(id, frame))
-            await (websocket.send_bytes(answer) if isinstance(answer, bytes) else websocket.send_text(answer))
+                async with asyncio.timeout(seconds):
+                    data = await receive(websocket)
+            except TimeoutError:
+                return IDLE, f"frame: expected one within {seconds:g} seconds"
+            if len(data) > settings.max_body:
+                return TOO_BIG, f"frame: expected at most {settings.max_body} bytes"
+            answer = write_frame(data, await streams.step(id, read_frame(data, inputs)))
+            async with asyncio.timeout(seconds):
+                await (
+                    websocket.send_bytes(answer) if isinstance(answer, bytes) else websocket.send_text(answer)
+                )
+
+    async def end(websocket: WebSocket, code: int, reason: str) -> None:
+        async with asyncio.timeout(seconds):
+            await websocket.close(code, reason)
 
     return WebSocketRoute("/v1/stream", stream)
+
+
+async def receive(websocket: WebSocket) -> bytes | str:
+    """Return the next message; WebSocketDisconnect if there is none."""
+    message = await websocket.receive()
+    if message["type"] == "websocket.disconnect":
+        raise WebSocketDisconnect(message["code"])
+    data = message.get("bytes")
+    return message["text"] if data is None else data

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from support import Problem
-from test_recurrent_torch import torch_results, torch_twin
+from support_torch import torch_results, torch_twin
 
 CASES = {
     "lstm": Problem("lstm", T=5, B=3, I=4, H=6, seed=1),

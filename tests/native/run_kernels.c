@@ -1,18 +1,30 @@
-/* Runs every kernel of every instruction set of this build on recorded numbers, in buffers of exactly
- * the size that the contract names, and prints a line for each: instruction set, type, kernel, and a
- * hash of the bytes that it wrote. Under AddressSanitizer a byte too far ends the program; that the
- * lines of all instruction sets agree is for the reader to check. */
+/* Runs every kernel of every instruction set of this build on the same numbers, in buffers of exactly the
+ * size that the contract names, and prints a line for each: instruction set, type, kernel, and a hash of the
+ * bytes that it wrote, or "checked" where those are its own. Under AddressSanitizer a byte too far ends the
+ * program; that the lines of all instruction sets agree is for the reader to check. What can be checked here
+ * ends the program, too. */
+#include <fenv.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "kernels.h"
+#include "layer.h"
 
 static const fl_index SIZES[] = {1, 2, 3, 7, 16, 17, 33};
 enum { COUNT = sizeof SIZES / sizeof SIZES[0], MOST_AHEAD = 8 };
 
+#define CHECK(condition)                                                                                     \
+    do {                                                                                                     \
+        if (!(condition)) {                                                                                  \
+            fprintf(stderr, "%s, line %d: %s\n", isa, __LINE__, #condition);                                 \
+            exit(1);                                                                                         \
+        }                                                                                                    \
+    } while (0)
+
+static const char *isa;
 static uint64_t random_state;
 
 /* Numbers from -2 to 2, the same in both types; xorshift64*. */
@@ -41,18 +53,31 @@ static void add_to_hash(const fl_kernels *k, const void *written, fl_index count
         hash = (hash ^ ((const unsigned char *)written)[j]) * 0x100000001b3u;
 }
 
-/* M outputs, filled up to the end of a vector. */
-static fl_index whole_vectors(const fl_kernels *k, fl_index M)
+static void free_all(void **arrays, size_t count)
 {
-    return (M + k->lanes - 1) / k->lanes * k->lanes;
+    for (size_t j = 0; j < count; j++)
+        free(arrays[j]);
+}
+#define FREE_ALL(...) free_all((void *[]){__VA_ARGS__}, sizeof((void *[]){__VA_ARGS__}) / sizeof(void *))
+
+static void *copy(const fl_kernels *k, const void *array, fl_index count)
+{
+    void *out = array ? malloc((size_t)(count * k->itemsize)) : NULL;
+    return out ? memcpy(out, array, (size_t)(count * k->itemsize)) : NULL;
+}
+
+static int same(const fl_kernels *k, const void *a, const void *b, fl_index count)
+{
+    return !memcmp(a, b, (size_t)(count * k->itemsize));
 }
 
 /* A panel of fresh numbers, which are the same whatever the width of a vector. */
-static void *panel(const fl_kernels *k, fl_grouping grouping, fl_index M, fl_index K)
+static fl_panel panel(const fl_kernels *k, fl_grouping grouping, fl_index M, fl_index K)
 {
+    fl_panel out;
     void *w = numbers(k, M * K);
-    void *out = malloc((size_t)(whole_vectors(k, M) * K * k->itemsize));
-    k->pack(&(fl_pack){.grouping = grouping, .M = M, .K = K, .w = w, .w_m = K, .w_k = 1, .panel = out});
+    char *memory = malloc((size_t)k->format->panel_bytes(M, K));
+    fl_pack_panel(k->format, grouping, M, K, w, K, 1, memory, &out);
     free(w);
     return out;
 }
@@ -60,22 +85,14 @@ static void *panel(const fl_kernels *k, fl_grouping grouping, fl_index M, fl_ind
 /* Rows of sums to start from, in panel order: one input and a bias. Also how long a row is. */
 static void *start(const fl_kernels *k, fl_grouping grouping, fl_index B, fl_index M, fl_index *ld)
 {
-    void *bias = panel(k, grouping, M, 1), *w = panel(k, grouping, M, 1), *x = numbers(k, B);
-    *ld = whole_vectors(k, M);
+    const fl_panel bias = panel(k, grouping, M, 1), w = panel(k, grouping, M, 1);
+    void *x = numbers(k, B);
+    *ld = fl_whole_vectors(k, M);
     void *out = malloc((size_t)(B * *ld * k->itemsize));
-    k->product(&(fl_product){.B = B,
-                             .K = 1,
-                             .last = *ld,
-                             .a = x,
-                             .a_ld = 1,
-                             .a_k = 1,
-                             .panel = w,
-                             .start = bias,
-                             .out = out,
-                             .out_ld = *ld});
-    free(bias);
-    free(w);
-    free(x);
+    fl_product job = fl_product_of_rows(&w, 0, *ld, B, x, out, *ld);
+    job.start = bias.data;
+    fl_multiply(&job);
+    FREE_ALL(bias.data, w.data, x);
     return out;
 }
 
@@ -83,151 +100,230 @@ static void *start(const fl_kernels *k, fl_grouping grouping, fl_index B, fl_ind
 static void run_product(const fl_kernels *k, fl_index B, fl_index H)
 {
     const fl_index K = 40 * B, width = FL_VECTORS * k->lanes, half = H / 2 / width * width;
-    void *w = panel(k, FL_OUTPUTS, H, K), *a = numbers(k, B * K), *out = numbers(k, B * H);
-    fl_product job = {.B = B, .K = K, .a = a, .a_ld = K, .a_k = 1, .panel = w, .out = out, .out_ld = H};
-    job.first = half, job.last = H;
-    k->product(&job);
+    const fl_panel w = panel(k, FL_OUTPUTS, H, K);
+    void *a = numbers(k, B * K), *out = numbers(k, B * H);
+    fl_product job = fl_product_of_rows(&w, half, H, B, a, out, H);
+    fl_multiply(&job);
     job.first = 0, job.last = half;
     if (half)
-        k->product(&job);
+        fl_multiply(&job);
     job.start = out, job.start_ld = H, job.last = H, job.a_ld = 1, job.a_k = B;
-    k->product(&job);
+    fl_multiply(&job);
     void *more = numbers(k, B * H);
     k->accumulate(B, H, more, H, out, H);
-    free(more);
     add_to_hash(k, out, B * H);
-    free(w);
-    free(a);
-    free(out);
+    FREE_ALL(more, w.data, a, out);
+}
+
+/* Runs a step, and runs it as a product and an update: both must write the same bytes. */
+static void run_step(const fl_kernels *k, const fl_cell *cell, const fl_step *step)
+{
+    fl_layer layer;
+    const fl_index units = step->B * step->H;
+    fl_format unfused = *k->format;
+    fl_panel weights = *step->panel;
+    fl_step apart = *step;
+    fl_set_sizes(&layer, k, cell, 1, step->H, weights.K);
+    unfused.fused = 0, weights.format = &unfused, apart.panel = &weights;
+    apart.start = copy(k, step->start, step->B * step->start_ld);
+    apart.h = copy(k, step->h, units), apart.c = copy(k, step->c, units);
+    apart.kept = copy(k, step->kept, cell->kept * units);
+
+    cell->step(step);
+    fl_step_cell(&layer, &apart);
+    CHECK(same(k, apart.h, step->h, units));
+    CHECK(!step->c || same(k, apart.c, step->c, units));
+    CHECK(!step->kept || same(k, apart.kept, step->kept, cell->kept * units));
+    FREE_ALL(apart.start, apart.h, apart.c, apart.kept);
 }
 
 static void run_lstm(const fl_kernels *k, fl_index B, fl_index H)
 {
+    const fl_cell *cell = fl_cell_named(k, "lstm");
     const fl_index P = 9 * H; /* h may be of any size: here long enough to be taken in pieces */
     fl_index ld;
-    void *w = panel(k, FL_GATES, 4 * H, P), *pre = start(k, FL_GATES, B, 4 * H, &ld);
+    const fl_panel w = panel(k, FL_GATES, 4 * H, P);
+    void *pre = start(k, FL_GATES, B, 4 * H, &ld);
     void *h_prev = numbers(k, B * P), *c_prev = numbers(k, B * H), *c = numbers(k, B * H);
-    void *h = numbers(k, B * H), *gates = numbers(k, B * 4 * H), *dc = numbers(k, B * H),
+    void *h = numbers(k, B * H), *kept = numbers(k, B * 4 * H), *dc = numbers(k, B * H),
          *m = numbers(k, B * H);
-    fl_lstm_step step = {.B = B,
-                         .K = P,
-                         .H = H,
-                         .h_prev = h_prev,
-                         .h_prev_ld = P,
-                         .panel = w,
-                         .start = pre,
-                         .start_ld = ld,
-                         .c_prev = c_prev,
-                         .c = c,
-                         .h = h,
-                         .h_ld = H,
-                         .gates = gates};
-    fl_lstm_step_backward back = {
-        .B = B, .H = H, .gates = gates, .c = c, .c_prev = c_prev, .dh = h_prev, .dc = dc, .m = m};
+    fl_step step = {.B = B,
+                    .H = H,
+                    .h_prev = h_prev,
+                    .h_prev_ld = P,
+                    .panel = &w,
+                    .start = pre,
+                    .start_ld = ld,
+                    .c_prev = c_prev,
+                    .c = c,
+                    .h = h,
+                    .h_ld = H,
+                    .kept = kept};
+    const fl_step_backward back = {
+        .B = B, .H = H, .last = H, .dpre = kept, .c = c, .c_prev = c_prev, .dh = h_prev, .dc = dc, .m = m};
     const fl_index half = H / 2 / k->lanes * k->lanes;
     for (int part = 0; part < 2; part++) {
-        step.first = back.first = part ? half : 0;
-        step.last = back.last = part ? H : half;
-        k->lstm_step(&step);
+        step.first = part ? half : 0;
+        step.last = part ? H : half;
+        run_step(k, cell, &step);
     }
     add_to_hash(k, h, B * H);
     add_to_hash(k, c, B * H);
-    add_to_hash(k, gates, B * 4 * H);
-    back.first = 0;
-    k->lstm_step_backward(&back);
-    add_to_hash(k, gates, B * 4 * H);
+    add_to_hash(k, kept, B * 4 * H);
+    cell->step_backward(&back);
+    add_to_hash(k, kept, B * 4 * H);
     add_to_hash(k, dc, B * H);
     add_to_hash(k, m, B * H);
-    void *all[] = {w, pre, h_prev, c_prev, c, h, gates, dc, m};
-    for (size_t j = 0; j < sizeof all / sizeof all[0]; j++)
-        free(all[j]);
+    FREE_ALL(w.data, pre, h_prev, c_prev, c, h, kept, dc, m);
 }
 
 static void run_rnn(const fl_kernels *k, fl_index B, fl_index H)
 {
+    const fl_cell *cells[] = {fl_cell_named(k, "tanh"), fl_cell_named(k, "relu")};
     fl_index ld;
-    void *h_prev = numbers(k, B * H), *h = numbers(k, B * H), *gates = numbers(k, B * H);
-    for (int relu = 0; relu < 2; relu++) {
-        void *w = panel(k, FL_OUTPUTS, H, H), *pre = start(k, FL_OUTPUTS, B, H, &ld);
-        k->rnn_step(&(fl_rnn_step){.B = B,
-                                   .K = H,
-                                   .last = H,
-                                   .h_prev = h_prev,
-                                   .h_prev_ld = H,
-                                   .panel = w,
-                                   .start = pre,
-                                   .start_ld = ld,
-                                   .h = h,
-                                   .h_ld = H,
-                                   .relu = relu});
-        k->rnn_step_backward(&(fl_rnn_step_backward){
-            .B = B, .H = H, .last = H, .h = h, .h_ld = H, .dh = h_prev, .gates = gates, .relu = relu});
+    void *h_prev = numbers(k, B * H), *h = numbers(k, B * H), *dpre = numbers(k, B * H);
+    for (int j = 0; j < 2; j++) {
+        const fl_panel w = panel(k, FL_OUTPUTS, H, H);
+        void *pre = start(k, FL_OUTPUTS, B, H, &ld);
+        run_step(k, cells[j],
+                 &(fl_step){.B = B,
+                            .H = H,
+                            .last = H,
+                            .h_prev = h_prev,
+                            .h_prev_ld = H,
+                            .panel = &w,
+                            .start = pre,
+                            .start_ld = ld,
+                            .h = h,
+                            .h_ld = H});
+        cells[j]->step_backward(
+            &(fl_step_backward){.B = B, .H = H, .last = H, .dpre = dpre, .h = h, .h_ld = H, .dh = h_prev});
         add_to_hash(k, h, B * H);
-        add_to_hash(k, gates, B * H);
-        free(w);
-        free(pre);
+        add_to_hash(k, dpre, B * H);
+        FREE_ALL(w.data, pre);
     }
-    free(h_prev);
-    free(h);
-    free(gates);
+    FREE_ALL(h_prev, h, dpre);
 }
 
-/* A single row's step with rows to come beside it, which ends before them or after them, must give what the
- * step and the product give apart; the hash then holds both instruction sets to one another. */
+/* A cell with late gates, whose step is two products in any case. */
+static void run_gru_reset_first(const fl_kernels *k, fl_index B, fl_index H)
+{
+    const fl_index I = 3 * B;
+    fl_layer layer;
+    fl_set_sizes(&layer, k, fl_cell_named(k, "gru_reset_first"), I, H, H);
+    void *w_ih = numbers(k, 3 * H * I), *w_hh = numbers(k, 3 * H * H), *bias = numbers(k, 3 * H);
+    void *memory = malloc((size_t)fl_layer_bytes(&layer, 0));
+    CHECK(fl_panel_column(&layer, H) == layer.width && layer.late_column >= 2 * H);
+    fl_pack_layer(&layer, (fl_matrix){.w = w_ih}, (fl_matrix){.w = w_hh}, bias, (fl_matrix){0}, memory);
+    void *x = numbers(k, B * I), *h_prev = numbers(k, B * H), *h = numbers(k, B * H);
+    void *kept = numbers(k, B * 4 * H), *pre = malloc((size_t)(B * layer.width * k->itemsize));
+    void *dh = numbers(k, B * H), *dreset = numbers(k, B * H);
+    const fl_product of_x = fl_product_of_x(&layer, 0, layer.width, B, x, I, pre);
+    fl_multiply(&of_x);
+    fl_step_cell(&layer, &(fl_step){.B = B,
+                                    .H = H,
+                                    .last = H,
+                                    .h_prev = h_prev,
+                                    .h_prev_ld = H,
+                                    .h_carried = h_prev,
+                                    .h_carried_ld = H,
+                                    .panel = &layer.panel_hh,
+                                    .start = pre,
+                                    .start_ld = layer.width,
+                                    .h = h,
+                                    .h_ld = H,
+                                    .kept = kept});
+    add_to_hash(k, h, B * H);
+    add_to_hash(k, kept, B * 4 * H);
+    fl_step_backward back = {
+        .B = B, .H = H, .last = H, .dpre = kept, .h_prev = h_prev, .h_prev_ld = H, .dh = dh};
+    layer.cell->step_backward(&back);
+    back.dreset = dreset;
+    layer.cell->reset_backward(&back);
+    add_to_hash(k, kept, B * 4 * H);
+    add_to_hash(k, dh, B * H);
+    FREE_ALL(w_ih, w_hh, bias, memory, x, h_prev, h, kept, pre, dh, dreset);
+}
+
+/* A layer of padded units: x and h have different chains. Its product over h in two halves. */
+static void run_gru(const fl_kernels *k, fl_index B, fl_index H)
+{
+    const fl_index I = 3 * B, half = H / 2 / k->lanes * k->lanes;
+    fl_layer layer;
+    fl_set_sizes(&layer, k, fl_cell_named(k, "gru"), I, H, H);
+    void *w_ih = numbers(k, 3 * H * I), *w_hh = numbers(k, 3 * H * H), *bias = numbers(k, 4 * H);
+    void *memory = malloc((size_t)fl_layer_bytes(&layer, 0));
+    fl_pack_layer(&layer, (fl_matrix){.w = w_ih}, (fl_matrix){.w = w_hh}, bias, (fl_matrix){0}, memory);
+    void *x = numbers(k, B * I), *h_prev = numbers(k, B * H), *h = numbers(k, B * H);
+    void *kept = numbers(k, B * 4 * H), *pre = malloc((size_t)(B * layer.width * k->itemsize));
+    const fl_product of_x = fl_product_of_x(&layer, 0, layer.width, B, x, I, pre);
+    fl_multiply(&of_x);
+    fl_step step = {.B = B,
+                    .H = H,
+                    .first = half,
+                    .last = H,
+                    .h_prev = h_prev,
+                    .h_prev_ld = H,
+                    .h_carried = h_prev,
+                    .h_carried_ld = H,
+                    .panel = &layer.panel_hh,
+                    .start = pre,
+                    .start_ld = layer.width,
+                    .h = h,
+                    .h_ld = H,
+                    .kept = kept};
+    run_step(k, layer.cell, &step);
+    step.first = 0, step.last = half;
+    run_step(k, layer.cell, &step);
+    add_to_hash(k, h, B * H);
+    add_to_hash(k, kept, B * 4 * H);
+    void *dh = numbers(k, B * H);
+    layer.cell->step_backward(&(fl_step_backward){
+        .B = B, .H = H, .last = H, .dpre = kept, .h_prev = h_prev, .h_prev_ld = H, .dh = dh});
+    add_to_hash(k, kept, B * 4 * H);
+    add_to_hash(k, dh, B * H);
+    FREE_ALL(w_ih, w_hh, bias, memory, x, h_prev, h, kept, pre, dh);
+}
+
+/* A single row's step with rows ahead beside it, which end before the step or after it, must give what the
+ * step and the product give apart; the hash then holds all instruction sets to one another. */
 static void run_ahead(const fl_kernels *k, fl_index B, fl_index H)
 {
-    const fl_index K = B, P = 9 * H, rows = k->ahead_rows;
+    const fl_index K = B, P = 9 * H, rows = k->format->ahead_rows;
     fl_index ld;
-    void *w_ih = panel(k, FL_GATES, 4 * H, K), *w_hh = panel(k, FL_GATES, 4 * H, P),
-         *bias = panel(k, FL_GATES, 4 * H, 1);
+    const fl_panel w_ih = panel(k, FL_GATES, 4 * H, K), w_hh = panel(k, FL_GATES, 4 * H, P),
+                   bias = panel(k, FL_GATES, 4 * H, 1);
     void *x = numbers(k, MOST_AHEAD * K), *h_prev = numbers(k, P), *c_prev = numbers(k, H),
          *pre = start(k, FL_GATES, 1, 4 * H, &ld);
-    const size_t row = (size_t)(ld * k->itemsize);
     void *out[2], *sums[2], *c[2], *h[2];
+    CHECK(rows <= MOST_AHEAD);
     for (int beside = 0; beside < 2; beside++) {
-        out[beside] = malloc((size_t)rows * row), sums[beside] = malloc(row);
+        out[beside] = malloc((size_t)(rows * ld * k->itemsize)), sums[beside] = copy(k, pre, ld);
         c[beside] = numbers(k, H), h[beside] = numbers(k, H);
-        memcpy(sums[beside], pre, row);
-        fl_ahead ahead = {.product = {.B = rows,
-                                      .K = K,
-                                      .last = ld,
-                                      .a = x,
-                                      .a_ld = K,
-                                      .a_k = 1,
-                                      .panel = w_ih,
-                                      .start = bias,
-                                      .out = out[beside],
-                                      .out_ld = ld}};
-        k->lstm_step(&(fl_lstm_step){.B = 1,
-                                     .K = P,
-                                     .H = H,
-                                     .last = H,
-                                     .h_prev = h_prev,
-                                     .h_prev_ld = P,
-                                     .panel = w_hh,
-                                     .start = sums[beside],
-                                     .start_ld = ld,
-                                     .c_prev = c_prev,
-                                     .c = c[beside],
-                                     .h = h[beside],
-                                     .h_ld = H,
-                                     .ahead = beside ? &ahead : NULL});
+        fl_ahead ahead = {.product = fl_product_of_rows(&w_ih, 0, ld, rows, x, out[beside], ld)};
+        ahead.product.start = bias.data;
+        fl_cell_named(k, "lstm")->step(&(fl_step){.B = 1,
+                                                  .H = H,
+                                                  .last = H,
+                                                  .h_prev = h_prev,
+                                                  .h_prev_ld = P,
+                                                  .panel = &w_hh,
+                                                  .start = sums[beside],
+                                                  .start_ld = ld,
+                                                  .c_prev = c_prev,
+                                                  .c = c[beside],
+                                                  .h = h[beside],
+                                                  .h_ld = H,
+                                                  .ahead = beside ? &ahead : NULL});
         if (beside)
-            k->end_ahead(&ahead);
+            k->format->end_ahead(&ahead);
         else
-            k->product(&ahead.product);
+            fl_multiply(&ahead.product);
     }
-    if (memcmp(out[0], out[1], (size_t)rows * row) || memcmp(h[0], h[1], (size_t)(H * k->itemsize)) ||
-        memcmp(c[0], c[1], (size_t)(H * k->itemsize))) {
-        fprintf(stderr, "%s: %td rows to come of %td inputs change a step of %td units\n", k->isa, rows, K,
-                H);
-        exit(1);
-    }
+    CHECK(same(k, out[0], out[1], rows * ld) && same(k, h[0], h[1], H) && same(k, c[0], c[1], H));
     add_to_hash(k, h[0], H);
-    void *all[] = {w_ih,   w_hh,    bias,    x,    h_prev, c_prev, pre, out[0],
-                   out[1], sums[0], sums[1], c[0], c[1],   h[0],   h[1]};
-    for (size_t j = 0; j < sizeof all / sizeof all[0]; j++)
-        free(all[j]);
+    FREE_ALL(w_ih.data, w_hh.data, bias.data, x, h_prev, c_prev, pre, out[0], out[1], sums[0], sums[1], c[0],
+             c[1], h[0], h[1]);
 }
 
 static void run_strip(const fl_kernels *k, fl_index B, fl_index H)
@@ -237,9 +333,7 @@ static void run_strip(const fl_kernels *k, fl_index B, fl_index H)
     k->strip(B, H, a, H + 3, out, H, NULL);
     add_to_hash(k, out, B * H);
     add_to_hash(k, total, H);
-    free(a);
-    free(out);
-    free(total);
+    FREE_ALL(a, out, total);
 }
 
 static void run_activations(const fl_kernels *k, fl_index B, fl_index H)
@@ -251,23 +345,217 @@ static void run_activations(const fl_kernels *k, fl_index B, fl_index H)
     free(x);
 }
 
+/* Formats ------------------------------------------------------------------------------------------------ */
+
+static uint32_t as_bits(float x)
+{
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return bits;
+}
+
+static float as_float(uint32_t bits)
+{
+    float x;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+static float as_bfloat16(float x)
+{
+    const uint32_t bits = as_bits(x);
+    return as_float((bits + 0x7fff + (bits >> 16 & 1)) & 0xffff0000);
+}
+
+/* What tiles of bfloat16 make of a chain: the even and the odd numbers of each 32 are sums of their own. */
+static float sum_of_tiles(const float *a, const float *w, fl_index K, float sum)
+{
+    for (fl_index first = 0; first < K; first += 32) {
+        float of[2] = {0, 0};
+        for (fl_index k = first; k < first + 32 && k < K; k++)
+            of[k % 2] = fmaf(as_bfloat16(a[k]), as_bfloat16(w[k]), of[k % 2]);
+        sum += of[0] + of[1];
+    }
+    return sum;
+}
+
+/* a + b, rounded to odd: towards zero, and what was cut off sets the last bit. */
+static float add_to_odd(float a, float b)
+{
+    const volatile float of_a = a, of_b = b;
+    fesetround(FE_TOWARDZERO);
+    feclearexcept(FE_INEXACT);
+    volatile float sum = of_a + of_b;
+    const uint32_t cut_off = fetestexcept(FE_INEXACT) != 0;
+    fesetround(FE_TONEAREST);
+    const float rounded = sum;
+    return as_float(as_bits(rounded) | cut_off);
+}
+
+/* What BFMMLA makes of a chain: pairs of products are added, then to the sum. */
+static float sum_of_pairs(const float *a, const float *w, fl_index K, float sum)
+{
+    for (fl_index k = 0; k < K; k += 2) {
+        const float even = as_bfloat16(a[k]) * as_bfloat16(w[k]);
+        const float odd = k + 1 < K ? as_bfloat16(a[k + 1]) * as_bfloat16(w[k + 1]) : 0;
+        sum = add_to_odd(sum, add_to_odd(even, odd));
+    }
+    return sum;
+}
+
+/* How a way of bfloat16 sums a chain in an order of its own, or NULL: as all others do. */
+static float (*own_order(const fl_format *format))(const float *a, const float *w, fl_index K, float sum)
+{
+    return !strcmp(format->how, "amx") ? sum_of_tiles : !strcmp(format->how, "bfmmla") ? sum_of_pairs : NULL;
+}
+
+/* B rows by M outputs of K links in two halves, from rows that are converted; [B][M] is written. */
+static void multiply(const fl_kernels *k, const fl_format *format, fl_index B, fl_index M, fl_index K,
+                     const float *w, const float *scale, const float *a, const float *start, float *out)
+{
+    const fl_index width = FL_VECTORS * k->lanes, half = M / 2 / width * width;
+    const fl_matrix matrix = {.w = w, .scale = scale};
+    char *memory = malloc((size_t)format->panel_bytes(M, K));
+    char *rows = malloc((size_t)fl_converted_bytes(format, B, K));
+    fl_panel panel;
+    CHECK(fl_pack_outputs(format, M, K, matrix, memory, &panel) == memory + format->panel_bytes(M, K));
+    fl_product job = fl_product_of_rows(&panel, half, M, B, a, out, M);
+    fl_convert_rows(&job, 0, rows);
+    job.start = start, job.start_ld = M;
+    fl_multiply(&job);
+    job.first = 0, job.last = half;
+    if (half)
+        fl_multiply(&job);
+    FREE_ALL(memory, rows);
+}
+
+static float *transposed(const float *a, fl_index rows, fl_index columns)
+{
+    float *out = malloc((size_t)(rows * columns) * sizeof *out);
+    for (fl_index j = 0; j < rows * columns; j++)
+        out[j % columns * rows + j / columns] = a[j];
+    return out;
+}
+
+/* A matrix whose outputs are neighbours is packed as one whose links are. */
+static void check_neighbours(const fl_format *format, fl_index M, fl_index K, const float *w,
+                             const float *scale)
+{
+    const size_t bytes = (size_t)format->panel_bytes(M, K);
+    float *across = transposed(w, M, K);
+    char *memory[2] = {malloc(bytes), malloc(bytes)};
+    for (int j = 0; j < 2; j++) {
+        const fl_panel panel = {.format = format, .M = M, .K = K, .data = memory[j]};
+        format->pack(&(fl_pack){.grouping = FL_OUTPUTS,
+                                .w = j ? across : w,
+                                .w_m = j ? 1 : K,
+                                .w_k = j ? M : 1,
+                                .scale = scale,
+                                .panel = &panel});
+    }
+    CHECK(!memcmp(memory[0], memory[1], bytes));
+    FREE_ALL(across, memory[0], memory[1]);
+}
+
+/* Rows whose numbers lie K apart are converted as rows whose numbers are neighbours are. */
+static void check_columns(const fl_format *format, fl_index B, fl_index K, const float *a)
+{
+    const size_t bytes = (size_t)fl_converted_bytes(format, B, K);
+    float *across = transposed(a, B, K);
+    char *rows[2] = {malloc(bytes), malloc(bytes)};
+    format->convert(&(fl_convert){.B = B, .K = K, .a = a, .a_ld = K, .a_k = 1, .out = rows[0]});
+    format->convert(&(fl_convert){.B = B, .K = K, .a = across, .a_ld = 1, .a_k = B, .out = rows[1]});
+    for (fl_index b = 0; b < B; b++) /* but for their heads */
+        CHECK(!memcmp(rows[0] + b * format->row_bytes(K) + 64, rows[1] + b * format->row_bytes(K) + 64,
+                      (size_t)format->row_bytes(K) - 64));
+    FREE_ALL(across, rows[0], rows[1]);
+}
+
+static void run_format(const fl_kernels *k, const fl_format *format, fl_index B, fl_index M, fl_index K)
+{
+    const int whole = format->weight_bytes == 1;
+    float *w = numbers(k, M * K), *a = numbers(k, B * K), *start = numbers(k, B * M),
+          *out = numbers(k, B * M);
+    float *scale = numbers(k, M);
+    for (fl_index m = 0; m < M; m++)
+        scale[m] = 0x1p-6f * (1.5f + scale[m] / 2);
+    if (!whole && B > 1)
+        check_columns(format, B, K, a);
+    check_neighbours(format, M, K, w, whole ? scale : NULL);
+    multiply(k, format, B, M, K, w, whole ? scale : NULL, a, start, out);
+    for (fl_index j = 0; j < B * M && !whole && own_order(format); j++)
+        CHECK(out[j] == own_order(format)(a + j / M * K, w + j % M * K, K, start[j]));
+    add_to_hash(k, out, B * M);
+    FREE_ALL(w, a, start, out, scale);
+}
+
+/* All ways to multiply formats of fewer bits. */
+static void run_formats(const fl_kernels *k)
+{
+    static const char *const names[] = {"int8", "bfloat16"};
+    static const fl_index rows[] = {1, 2, 3, 4, 5, 7, 16, 17, 33, 70};
+    static const fl_index sizes[] = {1, 7, 16, 27, 33, 66, 130}; /* last blocks of one to four vectors */
+    enum { ALL = sizeof sizes / sizeof *sizes };
+    const fl_format *format;
+    for (int name = 0; name < 2; name++)
+        for (int way = 0; (format = fl_format_named(k, names[name], way)); way++) {
+            random_state = 1, hash = 0xcbf29ce484222325u;
+            for (size_t b = 0; b < sizeof rows / sizeof *rows; b++)
+                for (size_t m = 0; m < ALL; m++)
+                    run_format(k, format, rows[b], sizes[m], sizes[(b + m) % ALL]);
+            printf("%s-%s f32 %s ", isa, format->how, names[name]);
+            if (name == 1 && own_order(format))
+                printf("checked\n");
+            else
+                printf("%016" PRIx64 "\n", hash);
+        }
+}
+
 static const struct {
     const char *name;
     void (*run)(const fl_kernels *, fl_index B, fl_index H);
-} KERNELS[] = {{"product", run_product}, {"lstm", run_lstm},   {"rnn", run_rnn},
-               {"ahead", run_ahead},     {"strip", run_strip}, {"activations", run_activations}};
+} KERNELS[] = {{"product", run_product},
+               {"lstm", run_lstm},
+               {"rnn", run_rnn},
+               {"gru", run_gru},
+               {"gru_reset_first", run_gru_reset_first},
+               {"ahead", run_ahead},
+               {"strip", run_strip},
+               {"activations", run_activations}};
+
+/* Sizes that no memory could hold, names that are not known, and what all cells have in common. */
+static void check_table(const fl_kernels *k)
+{
+    const fl_index sizes[][2] = {
+        {-1, 1}, {1, -1}, {PTRDIFF_MAX, 1}, {1, PTRDIFF_MAX}, {1 << 20, PTRDIFF_MAX >> 20}};
+    for (size_t j = 0; j < sizeof sizes / sizeof sizes[0]; j++)
+        CHECK(k->format->panel_bytes(sizes[j][0], sizes[j][1]) == FL_NO_SIZE);
+    CHECK(k->format->panel_bytes(k->lanes + 1, 3) == 2 * k->lanes * 3 * k->itemsize);
+    for (const fl_cell *cell = k->cells; cell->name; cell++)
+        CHECK((fl_is_padded(cell) ? cell->chains == FL_VECTORS
+               : cell->late       ? cell->reset && cell->reset_backward && !cell->step
+                                  : cell->gates == (int)cell->grouping) &&
+              fl_cell_named(k, cell->name) == cell);
+    CHECK(!fl_cell_named(k, "mgu") && !fl_select("", k->type));
+}
 
 int main(void)
 {
-    for (int isa = 0; fl_available(isa); isa++)
-        for (int itemsize = 4; itemsize <= 8; itemsize += 4)
+    for (int j = 0; (isa = fl_available(j)); j++)
+        for (fl_type type = FL_FLOAT32; type < FL_TYPES; type++) {
+            const fl_kernels *k = fl_select(isa, type);
+            CHECK(k->type == type);
+            check_table(k);
             for (size_t kernel = 0; kernel < sizeof KERNELS / sizeof KERNELS[0]; kernel++) {
-                const fl_kernels *k = fl_select(fl_available(isa), itemsize);
                 random_state = 1, hash = 0xcbf29ce484222325u;
                 for (int b = 0; b < COUNT; b++)
                     for (int h = 0; h < COUNT; h++)
                         KERNELS[kernel].run(k, SIZES[b], SIZES[h]);
-                printf("%s f%d %s %016" PRIx64 "\n", k->isa, 8 * itemsize, KERNELS[kernel].name, hash);
+                printf("%s f%d %s %016" PRIx64 "\n", isa, 8 * k->itemsize, KERNELS[kernel].name, hash);
             }
+            if (type == FL_FLOAT32)
+                run_formats(k);
+            CHECK(!fl_format_named(k, "int8", 0) == (type == FL_FLOAT64));
+        }
     return 0;
 }

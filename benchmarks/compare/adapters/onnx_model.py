@@ -1,4 +1,4 @@
-"""A cell as an ONNX model: one LSTM node a layer, initial states as inputs and final ones as outputs."""
+"""A cell as an ONNX model: one node a layer, initial states as inputs and final ones as outputs."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ from ..inputs import Array, Inputs
 
 OPSET = 17
 IR_VERSION = 8  # the one of opset 17, which every runtime of today reads
+STATES = {"LSTM": "hc", "GRU": "h"}
+# Where ONNX has PyTorch's gates: i, o, f, c of i, f, g, o, and z, r, h of r, z, n.
+GATES = {"LSTM": (0, 3, 1, 2), "GRU": (1, 0, 2)}
 
 
 def state_names(cell: Cell) -> list[tuple[str, str]]:
     """Return the names of each state's initial and final value."""
-    return [(f"{s}_0_l{layer}", f"{s}_n_l{layer}") for layer in range(cell.layers) for s in "hc"]
+    return [(f"{s}_0_l{layer}", f"{s}_n_l{layer}") for layer in range(cell.layers) for s in STATES[cell.kind]]
 
 
 def state_shape(cell: Cell) -> tuple[int, int, int]:
@@ -41,14 +44,17 @@ def new_model(cell: Cell, inputs: Inputs) -> bytes:
         last = layer == cell.layers - 1
         joined = not last or cell.directions == 2
         out = "y" if last else f"y_l{layer}"
-        states, finals = zip(*state_names(cell)[2 * layer : 2 * layer + 2], strict=True)
+        count = len(STATES[cell.kind])
+        states, finals = zip(*state_names(cell)[count * layer : count * (layer + 1)], strict=True)
         node_out = f"{out}_apart" if joined else out
         attributes = {
             "hidden_size": cell.H,
             "direction": "forward" if cell.directions == 1 else "bidirectional",
         }
+        if cell.kind == "GRU":
+            attributes["linear_before_reset"] = 1
         nodes.append(
-            helper.make_node("LSTM", [below, *weights, "", *states], [node_out, *finals], **attributes)
+            helper.make_node(cell.kind, [below, *weights, "", *states], [node_out, *finals], **attributes)
         )
         if joined:
             shape = f"shape_l{layer}"
@@ -63,7 +69,7 @@ def _layer_weights(cell: Cell, parameters: dict[str, Array], layer: int) -> dict
     places = [f"l{layer}{suffix}" for suffix in ("", "_reverse")[: cell.directions]]
 
     def stacked(name: str) -> Array:
-        return np.stack([_iofc(parameters[f"{name}_{place}"]) for place in places])
+        return np.stack([_gates_of_onnx(cell, parameters[f"{name}_{place}"]) for place in places])
 
     return {
         f"W_l{layer}": stacked("weight_ih"),
@@ -72,9 +78,9 @@ def _layer_weights(cell: Cell, parameters: dict[str, Array], layer: int) -> dict
     }
 
 
-def _iofc(array: Array) -> Array:
-    i, f, g, o = np.split(array, 4)
-    return np.concatenate([i, o, f, g])
+def _gates_of_onnx(cell: Cell, array: Array) -> Array:
+    gates = np.split(array, len(GATES[cell.kind]))
+    return np.concatenate([gates[k] for k in GATES[cell.kind]])
 
 
 def _joined(apart: str, shape: str, out: str, directions: int) -> list:
@@ -95,7 +101,7 @@ def _model(cell: Cell, nodes: list, constants: list):
     firsts, finals = zip(*state_names(cell), strict=True)
     graph = helper.make_graph(
         nodes,
-        "lstm",
+        cell.kind.lower(),
         [value("x", (cell.T, cell.B, cell.H)), *(value(name, state_shape(cell)) for name in firsts)],
         [value("y", y_shape(cell)), *(value(name, state_shape(cell)) for name in finals)],
         constants,

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import tempfile
+from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
+from onnxruntime.quantization import QuantType, quantize_dynamic
 
 from ..cells import Cell
 from ..inputs import Array, Inputs
@@ -22,10 +26,28 @@ class OnnxRuntime:
         self._options.inter_op_num_threads = 1
 
     def ways(self, cell: Cell, inputs: Inputs) -> dict[str, Way]:
-        session = onnxruntime.InferenceSession(
-            new_model(cell, inputs), self._options, providers=["CPUExecutionProvider"]
-        )
-        return {"run": _run(session, cell, inputs), "io_binding": _io_binding(session, cell, inputs)}
+        model = new_model(cell, inputs)
+        if cell.precision:
+            by_kind = {"per tensor": _quantized(model, False), "per channel": _quantized(model, True)}
+        else:
+            by_kind = {"": model}
+        ways = {}
+        for kind, bytes_of_model in by_kind.items():
+            session = onnxruntime.InferenceSession(
+                bytes_of_model, self._options, providers=["CPUExecutionProvider"]
+            )
+            ways[f"run {kind}"] = _run(session, cell, inputs)
+            ways[f"io_binding {kind}"] = _io_binding(session, cell, inputs)
+        return ways
+
+
+def _quantized(model: bytes, per_channel: bool) -> bytes:
+    """Return the model with DynamicQuantizeLSTM in the place of LSTM."""
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory, "int8.onnx")
+        kind = QuantType.QInt8 if per_channel else QuantType.QUInt8
+        quantize_dynamic(onnx.load_from_string(model), path, per_channel=per_channel, weight_type=kind)
+        return path.read_bytes()
 
 
 def _run(session: onnxruntime.InferenceSession, cell: Cell, inputs: Inputs) -> Way:

@@ -26,7 +26,8 @@ class OpenVino:
 
     def ways(self, cell: Cell, inputs: Inputs) -> dict[str, Way]:
         model = self._core.read_model(new_model(cell, inputs))
-        return {"infer": _infer(self._core.compile_model(model, "CPU", self._options), cell, inputs)}
+        options = self._options | ({"INFERENCE_PRECISION_HINT": "bf16"} if cell.precision else {})
+        return {"infer": _infer(self._core.compile_model(model, "CPU", options), cell, inputs)}
 
 
 def _infer(compiled: openvino.CompiledModel, cell: Cell, inputs: Inputs) -> Way:

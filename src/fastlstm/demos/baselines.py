@@ -11,8 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from .._arrays import Array
+from ..model.checks import Array
 from .series import COVERAGE, QUANTILES, Forecasts, Series, View
+
+LONGEST = 3
+"""How many periods an autoregression may read."""
 
 
 def seasonal_naive(series: Series) -> Forecasts:
@@ -65,7 +68,7 @@ def autoregression(series: Series) -> Forecasts:
     from statsmodels.tsa.ar_model import ar_select_order
 
     view = View(series)
-    order = ar_select_order(view.values[: view.known], maxlag=3 * series.period, ic="aic")
+    order = ar_select_order(view.values[: view.known], maxlag=LONGEST * series.period, ic="aic")
     fitted = order.model.fit()
 
     def until(origin: int) -> Any:

@@ -23,16 +23,17 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from .._arrays import Array
 from ..config import get_num_threads, set_num_threads
 from ..layers import LastStep, Linear, MaxOverTime, MeanOverTime
-from ..recurrent import LSTM, Rng
-from ..sequential import Sequential
+from ..model.checks import Array
+from ..model.lstm import LSTM
+from ..model.recurrent import Rng
+from ..model.sequential import Sequential
 from ..training import Adam, CosineSchedule, OneCycleSchedule, fit, predict, softmax_cross_entropy
 from ..training.optimizers import Optimizer
 from ..training.samples import Samples
 from ..training.schedules import Timed
-from .options import above_zero, positive
+from .options import above_zero, add_precision, positive, to_learn, to_use
 
 Indices = NDArray[np.int64]
 
@@ -58,6 +59,7 @@ class Settings:
     schedule: str = "one-cycle"
     lr: float = 3e-3
     threads: int = 2
+    precision: str | None = None
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -70,6 +72,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--schedule", choices=SCHEDULES, help="of the rate (default: %(default)s)")
     parser.add_argument("--lr", type=above_zero, help="highest learning rate (default: %(default)s)")
     parser.add_argument("--threads", type=positive, help="of each library (default: %(default)s)")
+    add_precision(parser)
 
 
 @dataclass(frozen=True)
@@ -150,7 +153,7 @@ def learn(model: Sequential, data: Utterances, settings: Settings, seed: int) ->
         batch_size=settings.batch,
         progress=False,
         rng=seed,
-    )
+    ).or_interrupt()
 
 
 def lesson(
@@ -171,6 +174,11 @@ def lesson(
 def accuracy(scores: Array, speakers: Indices) -> float:
     """Return the share of utterances whose highest score is their speaker's."""
     return float((scores.argmax(axis=1) == speakers).mean())
+
+
+def accuracy_on(model: Sequential, data: Utterances) -> float:
+    """Return the share of utterances of which a model tells the speaker."""
+    return accuracy(np.asarray(predict(model, data.x)), data.y)
 
 
 # The experiment
@@ -200,9 +208,9 @@ def results(settings: Settings) -> dict[str, Runs]:
 
 def ours(train: Utterances, test: Utterances, settings: Settings, seed: int) -> tuple[float, float]:
     """Return the test accuracy after training with fastlstm, and the seconds that training took."""
-    model = classifier(settings, seed)
+    model = to_learn(classifier(settings, seed), settings.precision)
     seconds = timed(lambda: learn(model, train, settings, seed))
-    return accuracy(np.asarray(predict(model, test.x)), test.y), seconds
+    return accuracy_on(to_use(model, settings.precision), test), seconds
 
 
 def theirs(train: Utterances, test: Utterances, settings: Settings, seed: int) -> tuple[float, float]:
@@ -248,8 +256,10 @@ def run(settings: Settings) -> None:
     print(
         f"JapaneseVowels: {len(train)} utterances of {SPEAKERS} men to learn from, {len(test)} held out, "
         f"{min(lengths)} to {max(lengths)} steps each\n"
-        f"{settings.epochs} epochs of batches of {settings.batch}, {settings.seeds} seeds, "
+        f"{settings.epochs} epochs of batches of {settings.batch}, "
+        f"{settings.seeds} {'seed' if settings.seeds == 1 else 'seeds'}, "
         f"{settings.threads} threads each, taking turns"
+        + (f"; fastlstm in {settings.precision}" if settings.precision else "")
     )
     print(table(results(settings)))
 
@@ -263,7 +273,7 @@ def table(runs: Mapping[str, Runs]) -> str:
     for name, of in runs.items():
         percent, seconds = 100 * of.accuracies, of.seconds
         lines.append(
-            f"{name:12}{percent.mean():8.2f}{standard_error(percent):9.2f}{percent.min():7.2f}"
+            f"{name:12}{percent.mean():8.2f}{_shown_error(percent)}{percent.min():7.2f}"
             f"{percent.max():7.2f}{seconds.min():14.2f}{np.median(seconds):9.2f}"
         )
     if "PyTorch" not in runs:
@@ -271,14 +281,18 @@ def table(runs: Mapping[str, Runs]) -> str:
     ahead = 100 * (runs["fastlstm"].accuracies - runs["PyTorch"].accuracies)
     shares = runs["fastlstm"].seconds / runs["PyTorch"].seconds
     best = runs["fastlstm"].seconds.min() / runs["PyTorch"].seconds.min()
-    lines.append(f"{'difference':12}{ahead.mean():+8.2f}{standard_error(ahead):9.2f}")
+    lines.append(f"{'difference':12}{ahead.mean():+8.2f}{_shown_error(ahead)}")
     lines.append(f"{'share of its time':42}{best:15.2f}{np.median(shares):9.2f}")
     return "\n".join(lines)
 
 
 def standard_error(numbers: Array) -> float:
-    """Return the standard error of the mean; of a single number 0."""
-    return float(numbers.std(ddof=1) / np.sqrt(len(numbers))) if len(numbers) > 1 else 0.0
+    """Return the standard error of the mean; not a number for a single one, which has none."""
+    return float(numbers.std(ddof=1) / np.sqrt(len(numbers))) if len(numbers) > 1 else float("nan")
+
+
+def _shown_error(numbers: Array) -> str:
+    return f"{standard_error(numbers):9.2f}" if len(numbers) > 1 else f"{'-':>9}"
 
 
 # How the settings were chosen
@@ -297,7 +311,7 @@ def cross_validate(settings: Settings, repeats: int = 2) -> Array:
         train, test = standardised(data.some(np.flatnonzero(~held_out)), data.some(np.flatnonzero(held_out)))
         model = classifier(settings, seed)
         learn(model, train, settings, seed)
-        accuracies[repeat, k] = accuracy(np.asarray(predict(model, test.x)), test.y)
+        accuracies[repeat, k] = accuracy_on(model, test)
     return accuracies
 
 

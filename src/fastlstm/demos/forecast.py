@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
+from tqdm import tqdm
 
-from .._arrays import Array
 from ..layers import Dropout, Linear
-from ..recurrent import LSTM
-from ..sequential import Sequential
+from ..model.checks import Array
+from ..model.lstm import LSTM
+from ..model.sequential import Sequential
 from ..training import Adam, CosineSchedule, fit, predict, quantile_loss
 from ..training.losses.elementwise import flat_quantile_loss
-from .baselines import autoregression, seasonal_errors, seasonal_naive, smoothing
-from .options import above_zero, positive, share
+from .baselines import LONGEST, autoregression, seasonal_errors, seasonal_naive, smoothing
+from .options import above_zero, add_precision, positive, share, to_learn, to_use
 from .series import QUANTILES, Forecasts, Series, View, carbon_dioxide, sunspots
 
 
@@ -30,6 +31,7 @@ class Settings:
     dropout: float = 0.2
     lr: float = 1e-2
     seed: int = 0
+    precision: str | None = None
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,34 +44,74 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dropout", type=share, help="share of dropout (default: %(default)s)")
     parser.add_argument("--lr", type=above_zero, help="highest learning rate (default: %(default)s)")
     parser.add_argument("--seed", type=int, help="for weights and dropout (default: %(default)s)")
+    add_precision(parser)
 
 
-def lstm(series: Series, settings: Settings) -> Forecasts:
-    """Forecast by the mean of several LSTMs: at each step each says the quantiles of the steps to follow."""
+def lstm(series: Series, settings: Settings, trained: Callable[[], object] = lambda: None) -> Forecasts:
+    """Forecast by the mean of several LSTMs: at each step each says the quantiles of the steps to follow.
+
+    `trained` is called after each.
+    """
+    models = [to_use(model, settings.precision) for model in members(series, settings, trained)]
+    return forecasts_of(models, series)
+
+
+def members(
+    series: Series, settings: Settings, trained: Callable[[], object] = lambda: None
+) -> list[Sequential]:
+    """Return the LSTMs that learned a series' known values; `trained` is called after each."""
     view, H = View(series), series.period
-    known = view.values[: view.known]
-    mean, deviation = known.mean(), known.std()
-    values = ((view.values - mean) / deviation).astype(np.float32)
-    x = values[:, None]
-    last = view.known - H
+    values, last = standardised(view)[0], view.known - H
     y = np.stack([values[ahead : ahead + last] for ahead in range(1, H + 1)], axis=1)
-
-    total = np.zeros((len(values), H, len(QUANTILES)))
+    models = []
     for member in range(settings.members):
-        model = forecaster(H, settings, settings.seed + member)
+        model = to_learn(forecaster(H, settings, settings.seed + member), settings.precision)
         fit(
             model,
-            (x[None, :last], y[None]),
+            (values[None, :last, None], y[None]),
             partial(flat_quantile_loss, quantiles=QUANTILES),
             optimizer=Adam([model], lr=settings.lr),
             schedule=CosineSchedule,
             epochs=settings.epochs,
             progress=False,
-        )
-        total += predict(model, x[None])[0].reshape(total.shape)
+        ).or_interrupt()
+        models.append(model)
+        trained()
+    return models
+
+
+def standardised(view: View) -> tuple[Array, float, float]:
+    """Return all values, the known ones with mean 0 and deviation 1, and what both were."""
+    known = view.values[: view.known]
+    mean, deviation = float(known.mean()), float(known.std())
+    return ((view.values - mean) / deviation).astype(np.float32), mean, deviation
+
+
+def forecasts_of(models: Sequence[Sequential], series: Series) -> Forecasts:
+    """Return the mean of what models forecast that learned the series."""
+    view = View(series)
+    values, mean, deviation = standardised(view)
+    total = np.zeros((len(values), series.period, len(QUANTILES)))
+    for model in models:
+        total += predict(model, values[None, :, None])[0].reshape(total.shape)
     # Quantiles that were learned side by side may cross.
-    forecasts = np.sort(total[view.origins] / settings.members, axis=-1)
+    forecasts = np.sort(total[view.origins] / len(models), axis=-1)
     return view.restored(forecasts * deviation + mean)
+
+
+def with_autoregression(series: Series, settings: Settings, *, calibrated: bool) -> Forecasts:
+    """Forecast by an `LSTMForecaster`, of what the autoregression reads: its LSTM learns what that leaves.
+
+    All but the lengths is as it is by default.
+    """
+    from ..estimators import LSTMForecaster
+
+    view, H = View(series), series.period
+    learning = LSTMForecaster(horizon=H, window=LONGEST * H, random_state=settings.seed)
+    if not calibrated:
+        learning.set_params(calibration_fraction=0.0)
+    learning.fit(view.values[: view.known])
+    return view.restored(learning.quantiles_at(view.values, view.origins + 1, QUANTILES)[:, :, 0])
 
 
 def forecaster(steps: int, settings: Settings, seed: int) -> Sequential:
@@ -127,16 +169,35 @@ def scores(series: Series, forecasts: Forecasts) -> Scores:
 
 
 def results(series: Series, settings: Settings) -> dict[str, Forecasts]:
-    """Return the forecasts of each method, by its name; all learn anew every two periods."""
-    methods: dict[str, Callable[[Series], Forecasts]] = {
-        "seasonal naive": seasonal_naive,
-        "exponential smoothing": smoothing,
-        "autoregression": autoregression,
-        "LSTM": partial(lstm, settings=settings),
-    }
-    return {
-        name: np.concatenate([method(block) for block in series.blocks()]) for name, method in methods.items()
-    }
+    """Return the forecasts of each method, by its name; all learn anew every two periods.
+
+    On a terminal a bar shows how many of the models have learned.
+    """
+    in_precision = f", {settings.precision}" if settings.precision else ""
+    blocks = series.blocks()
+    with tqdm(
+        total=len(blocks) * (settings.members + 5), desc=series.name, unit="model", disable=None, leave=False
+    ) as bar:
+
+        def counted(method: Callable[[Series], Forecasts]) -> Callable[[Series], Forecasts]:
+            def forecasts(block: Series) -> Forecasts:
+                found = method(block)
+                bar.update()
+                return found
+
+            return forecasts
+
+        methods: dict[str, Callable[[Series], Forecasts]] = {
+            "seasonal naive": counted(seasonal_naive),
+            "exponential smoothing": counted(smoothing),
+            "autoregression": counted(autoregression),
+            f"LSTM{in_precision}": partial(lstm, settings=settings, trained=bar.update),
+            "LSTM + AR": counted(partial(with_autoregression, settings=settings, calibrated=False)),
+            "LSTM + AR, calibrated": counted(
+                partial(with_autoregression, settings=settings, calibrated=True)
+            ),
+        }
+        return {name: np.concatenate([method(block) for block in blocks]) for name, method in methods.items()}
 
 
 def run(settings: Settings) -> None:
@@ -145,7 +206,7 @@ def run(settings: Settings) -> None:
     Raises
     ------
     ImportError
-        If statsmodels is not there.
+        If statsmodels or scikit-learn is not there.
     """
     for series in (sunspots(), carbon_dioxide()):
         first, last = series.times[series.known], series.times[-1]

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..layers import Dropout, Embedding, Linear
-from ..recurrent import LSTM
-from ..sequential import Sequential
+from ..model.lstm import LSTM
+from ..model.sequential import Sequential
 from ..training import (
     Adam,
     Callback,
@@ -30,10 +29,12 @@ from ..training import (
     softmax_cross_entropy,
     streams,
 )
-from .options import above_zero, positive, share, world
+from .options import above_zero, add_precision, positive, share, to_learn, to_use, world
+from .picture import check_picture, write_picture
 
 Indices = NDArray[np.int64]
 LEAST_CHARACTERS = 5000
+BIGRAM = "2-gram model"
 STREAMS, WINDOW = 32, 64
 """How many streams the text is cut into, and how many steps gradients go back."""
 
@@ -52,6 +53,7 @@ class Settings:
     checkpoint: Path | None = None
     picture: Path | None = None
     mpi: bool = False
+    precision: str | None = None
     seed: int = 0
 
 
@@ -69,6 +71,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--checkpoint", type=Path, metavar="FILE", help="go on from FILE, and keep it")
     parser.add_argument("--picture", type=Path, metavar="FILE", help="draw the learning curve")
     parser.add_argument("--mpi", action="store_true", help="train on all ranks that mpiexec started")
+    add_precision(parser)
     parser.add_argument("--seed", type=int, help="for weights and writing (default: %(default)s)")
 
 
@@ -109,7 +112,11 @@ class Vocabulary:
 
 
 def character_model(
-    characters: int, hidden: int, layers: int = 1, dropout: float = 0.0, seed: int | None = None
+    characters: int,
+    hidden: int,
+    layers: int = 1,
+    dropout: float = 0.0,
+    seed: int | None = None,
 ) -> Sequential:
     """Return embedding, LSTM, linear: the distribution of the next character after each."""
     rng = np.random.default_rng(seed)
@@ -204,23 +211,31 @@ def train(
         checkpoint=settings.checkpoint,
         progress="chars",
         comm=comm,
-    )
+    ).or_interrupt()
 
 
-def draw(curve: list[float], held_out: Mapping[str, float], path: Path) -> None:
-    """Draw the bits per character of each step, and lines for those on the held-out text."""
+def draw(curve: list[float], bigram: float, held_out: float, path: Path) -> None:
+    """Draw the bits per character of each step beside those of the 2-gram model: it is left behind."""
     from ..plot import history
 
-    ax = history({"while it learns": curve})
-    for k, (name, bits) in enumerate(held_out.items()):
-        ax.axhline(bits, color=f"C{k + 1}", linestyle="--", label=f"held out: {name}")
-    ax.set_xlabel("training steps")
-    ax.set_ylabel("bits per character")
+    ax = history({"of each batch": curve}, every=1)
+    ax.legend().remove()
+    ax.set_title(f"It ends at {held_out:.2f} bits per held-out character, a 2-gram model has {bigram:.2f}")
+    ax.axhline(bigram, color="0.4", linestyle="--")
+    ax.annotate(
+        "2-gram model, held-out text",
+        (1, bigram),
+        (-4, 4),
+        xycoords=("axes fraction", "data"),
+        textcoords="offset points",
+        ha="right",
+        color="0.4",
+    )
+    ax.set_ylabel("bits per character while it learns")
     ax.set_ylim(bottom=0)
-    ax.legend(frameon=False, loc="upper right", bbox_to_anchor=(1, 0.95))
     figure = ax.get_figure(root=True)
     assert figure is not None
-    figure.savefig(path)
+    write_picture(figure, path)
 
 
 def run(settings: Settings) -> None:
@@ -232,7 +247,10 @@ def run(settings: Settings) -> None:
         If the text is too short.
     OSError, UnicodeDecodeError
         If the file of text can't be read.
+    ImportError, ValueError, OSError
+        If a picture is wanted and can't be written, before anything is trained.
     """
+    check_picture(settings.picture)
     comm = world() if settings.mpi else None
     text = manual() if settings.text is None else settings.text.read_text(encoding="utf-8")
     if len(text) < LEAST_CHARACTERS:
@@ -243,6 +261,7 @@ def run(settings: Settings) -> None:
     model = character_model(
         len(vocabulary), settings.hidden, settings.layers, settings.dropout, settings.seed
     )
+    model = to_learn(model, settings.precision)
     shown = comm is None or comm.Get_rank() == 0
     if shown:
         source = settings.text or "the Python reference manual"
@@ -252,21 +271,22 @@ def run(settings: Settings) -> None:
     history = train(model, learned, settings, comm, curve)
     if not shown:
         return
-    if history.stopped == "interrupted":
-        print(f"stopped at step {history.steps}; going on with what was learned so far", file=sys.stderr)
-
     table = {
         "uniform over the characters": math.log2(len(vocabulary)),
-        "2-gram model": bigram_bits(learned, held_out, len(vocabulary)),
+        BIGRAM: bigram_bits(learned, held_out, len(vocabulary)),
         f"LSTM, {model.num_parameters:,} numbers, {history.steps:,} steps": bits_per_character(
             model, held_out
         ),
     }
+    if settings.precision == "int8":
+        model = to_use(model, settings.precision)
+        table["the same in int8"] = bits_per_character(model, held_out)
     print("\nheld-out text                        bits per character")
     for name, bits in table.items():
         print(f"{name:45}{bits:10.3f}")
     if settings.picture is not None:
-        draw(curve.bits, table, settings.picture)
+        *_, ours = table.values()
+        draw(curve.bits, table[BIGRAM], ours, settings.picture)
 
     prompt = "The "
     print(f"\nand it writes:\n\n{prompt}", end="", flush=True)

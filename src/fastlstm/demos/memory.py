@@ -1,4 +1,4 @@
-"""How far back a network learns to remember: an LSTM, and a plain RNN with as many numbers.
+"""How far back a network learns to remember: an LSTM, and other cells with as many numbers.
 
 Two tasks whose one difficulty is the gap between what matters and when it is needed:
 
@@ -17,6 +17,7 @@ as M. Arjovsky, A. Shah and Y. Bengio posed them in "Unitary Evolution Recurrent
 from __future__ import annotations
 
 import argparse
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,10 +26,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._arrays import Array
 from ..layers import Embedding, LastStep, Linear
-from ..recurrent import LSTM, RNN
-from ..sequential import Sequential
+from ..model.checks import Array
+from ..model.gru import GRU
+from ..model.lstm import LSTM
+from ..model.recurrent import Recurrent
+from ..model.rnn import RNN
+from ..model.sequential import Sequential
+from ..model.slstm import SLSTM
 from ..training import (
     Adam,
     Callback,
@@ -40,10 +45,12 @@ from ..training import (
     softmax_cross_entropy,
 )
 from .options import above_zero, positive
+from .picture import check_picture, write_picture
 
 Data = tuple[NDArray[Any], NDArray[Any]]
+Kind = Callable[[int, int, np.random.Generator], Recurrent[Any]]
+"""From input size, units and a generator to the recurrent layer."""
 
-KINDS: dict[str, type[LSTM] | type[RNN]] = {"LSTM": LSTM, "RNN": RNN}
 BATCH, STEPS_IN_EPOCH, UNSEEN = 64, 100, 1000
 ADDED = 0.01
 """The mean squared error on unseen sequences at which the adding problem counts as learned."""
@@ -53,11 +60,30 @@ SYMBOLS, LENGTH = 8, 10
 BLANK, SIGNAL = SYMBOLS, SYMBOLS + 1
 
 
+def open_lstm(input_size: int, hidden: int, rng: np.random.Generator) -> LSTM:
+    """Return an LSTM whose forget gates begin open."""
+    model = LSTM(input_size, hidden, rng=rng)
+    bias = model.parameters["bias_ih_l0"].copy()
+    bias[hidden : 2 * hidden] = 1  # i, f, g, o
+    return model.update({"bias_ih_l0": bias})
+
+
+CELLS: dict[str, Kind] = {
+    "LSTM": open_lstm,
+    "GRU": lambda input_size, hidden, rng: GRU(input_size, hidden, rng=rng),
+    "SLSTM": lambda input_size, hidden, rng: SLSTM(input_size, hidden, rng=rng),
+    "LSTM-plain": lambda input_size, hidden, rng: LSTM(input_size, hidden, rng=rng),
+    "RNN": lambda input_size, hidden, rng: RNN(input_size, hidden, rng=rng),
+}
+"""What can be compared; a plain LSTM's forget gates begin half open."""
+
+
 @dataclass
 class Settings:
     """What the command line sets."""
 
     task: str = "adding"
+    cell: tuple[str, ...] = ("LSTM", "RNN")
     gaps: tuple[int, ...] = (50, 100, 200)
     hidden: int = 64
     steps: int = 6000
@@ -66,9 +92,17 @@ class Settings:
     seed: int = 0
 
 
+def cell(text: str) -> str:
+    """Return a cell's name as `CELLS` has it, for argparse."""
+    return next((name for name in CELLS if name.lower() == text.lower()), text)
+
+
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add what the command takes."""
     parser.add_argument("--task", choices=TASKS, help="what to remember (default: %(default)s)")
+    parser.add_argument(
+        "--cell", type=cell, choices=CELLS, nargs="+", help="one or more to compare (default: LSTM RNN)"
+    )
     parser.add_argument(
         "--gaps", type=positive, nargs="+", metavar="STEPS", help="how far back (default: 50 100 200)"
     )
@@ -101,7 +135,7 @@ class Task:
     measured: str
     measure: Callable[[Sequential, Data], float]
     learned: Callable[[float], bool]
-    layers: Callable[[type[LSTM] | type[RNN], int, np.random.Generator], Sequential]
+    layers: Callable[[Kind, int, np.random.Generator], Sequential]
 
 
 def adding(gap: int, count: int, rng: np.random.Generator) -> Data:
@@ -137,17 +171,17 @@ def share_repeated(model: Sequential, unseen: Data) -> float:
     return float(np.mean(said == y[:, -LENGTH:]))
 
 
-def adding_model(kind: type[LSTM] | type[RNN], hidden: int, rng: np.random.Generator) -> Sequential:
+def adding_model(kind: Kind, hidden: int, rng: np.random.Generator) -> Sequential:
     """Return a network that gives one number at the end."""
-    return Sequential(kind(2, hidden, rng=rng), LastStep(), Linear(hidden, 1, rng=rng))
+    return Sequential(kind(2, hidden, rng), LastStep(), Linear(hidden, 1, rng=rng))
 
 
-def copying_model(kind: type[LSTM] | type[RNN], hidden: int, rng: np.random.Generator) -> Sequential:
+def copying_model(kind: Kind, hidden: int, rng: np.random.Generator) -> Sequential:
     """Return a network that gives a symbol at each step."""
     symbols = SYMBOLS + 2
     return Sequential(
         Embedding(symbols, symbols, rng=rng),
-        kind(symbols, hidden, rng=rng),
+        kind(symbols, hidden, rng),
         Linear(hidden, SYMBOLS + 1, rng=rng),
     )
 
@@ -172,22 +206,15 @@ TASKS = {
 }
 
 
-def network(task: Task, kind: type[LSTM] | type[RNN], hidden: int, seed: int) -> Sequential:
-    """Return a network; an LSTM's forget gates begin open, an RNN has as many numbers as that LSTM."""
-    model = task.layers(kind, hidden, np.random.default_rng(seed))
-    place = next(k for k, layer in enumerate(model.layers) if isinstance(layer, (LSTM, RNN)))
-    if kind is LSTM:
-        name = f"{place}.bias_ih_l0"
-        bias = model.parameters[name].copy()
-        bias[hidden : 2 * hidden] = 1  # i, f, g, o
-        model.update({name: bias})
-        return model
-    wanted = network(task, LSTM, hidden, seed).num_parameters
-    width = hidden
-    while model.num_parameters < wanted:
-        width += 1
-        model = task.layers(kind, width, np.random.default_rng(seed))
-    return model
+def network(task: Task, kind: Kind, hidden: int, seed: int) -> Sequential:
+    """Return a network with as many numbers as an LSTM of `hidden` units has, or a few more."""
+
+    def of_width(kind: Kind, width: int) -> Sequential:
+        return task.layers(kind, width, np.random.default_rng(seed))
+
+    wanted = of_width(CELLS["LSTM"], hidden).num_parameters
+    models = (of_width(kind, width) for width in itertools.count(hidden))
+    return next(model for model in models if model.num_parameters >= wanted)
 
 
 @dataclass
@@ -201,7 +228,7 @@ class Result:
 
 def learn(
     task: Task,
-    kind: type[LSTM] | type[RNN],
+    kind: Kind,
     gap: int,
     settings: Settings,
     progress: bool | str | None = None,
@@ -233,9 +260,7 @@ def learn(
         shuffle=False,
         callbacks=[watch],
         progress=progress,
-    )
-    if history.stopped == "interrupted":
-        raise KeyboardInterrupt
+    ).or_interrupt()
     return Result(model, watch.curve, history.steps if task.learned(watch.curve[-1]) else None)
 
 
@@ -245,19 +270,21 @@ def baseline(name: str, gap: int) -> str:
 
 
 def run(settings: Settings) -> None:
-    """Train an LSTM and a plain RNN of as many numbers to remember over growing gaps.
+    """Train an LSTM, and other cells of as many numbers, to remember over growing gaps.
 
     Raises
     ------
     ValueError
         If a gap has no two steps.
-    ImportError
-        If a picture is wanted, and matplotlib is not there.
+    ImportError, ValueError, OSError
+        If a picture is wanted and can't be written, before anything is trained.
     """
+    check_picture(settings.picture)
     if min(settings.gaps) < 2:
         raise ValueError(f"gaps: expected at least 2 steps, got {min(settings.gaps)}")
     task = TASKS[settings.task]
-    sizes = {name: network(task, kind, settings.hidden, 0).num_parameters for name, kind in KINDS.items()}
+    cells = {name: CELLS[name] for name in settings.cell}
+    sizes = {name: network(task, kind, settings.hidden, 0).num_parameters for name, kind in cells.items()}
     print(
         f"{settings.task}: batches of {BATCH} new sequences, at most {settings.steps:,} steps; "
         + ", ".join(f"{name} of {count:,} numbers" for name, count in sizes.items()),
@@ -266,28 +293,28 @@ def run(settings: Settings) -> None:
     print(
         f"{task.measured} on {UNSEEN} unseen sequences; remembering nothing has {baseline(settings.task, 0)}"
     )
-    print(f"\n{'gap':>6}{'':4}{'network':10}{task.measured:>18}{'learned after':>20}")
-    curves: dict[str, list[float]] = {}
+    print(f"\n{'gap':>6}{'':4}{'network':14}{task.measured:>18}{'learned after':>20}")
+    curves: dict[int, dict[str, list[float]]] = {gap: {} for gap in settings.gaps}
     for gap in settings.gaps:
-        for name, kind in KINDS.items():
+        for name, kind in cells.items():
             result = learn(task, kind, gap, settings, progress="numbers")
-            curves[f"{name}, {gap}"] = result.curve
+            curves[gap][name] = result.curve
             when = "not learned" if result.steps is None else f"{result.steps:,} steps"
-            print(f"{gap:6}{'':4}{name:10}{result.curve[-1]:18.4f}{when:>20}", flush=True)
+            print(f"{gap:6}{'':4}{name:14}{result.curve[-1]:18.4f}{when:>20}", flush=True)
     if settings.picture is not None:
         draw(curves, task.measured, settings.picture)
 
 
-def draw(curves: dict[str, list[float]], measured: str, path: Path) -> None:
-    """Draw what was measured after each hundred steps."""
+def draw(curves: dict[int, dict[str, list[float]]], measured: str, path: Path) -> None:
+    """Draw what was measured after each hundred steps, gap by gap."""
+    from matplotlib.figure import Figure
+
     from ..plot import history
 
-    ax = history(curves)
-    for k, line in enumerate(ax.lines):  # an LSTM, and the RNN for the same gap
-        line.set(color=f"C{k // len(KINDS)}", linestyle=("-", "--")[k % len(KINDS)])
-    ax.legend(frameon=False)
-    ax.set_xlabel("hundreds of training steps")
-    ax.set_ylabel(measured)
-    figure = ax.get_figure(root=True)
-    assert figure is not None
-    figure.savefig(path)
+    figure = Figure(figsize=(1 + 4 * len(curves), 4), layout="constrained")
+    panels = figure.subplots(1, len(curves), sharey=True, squeeze=False)[0]
+    for ax, (gap, of_cells) in zip(panels, curves.items(), strict=True):
+        history(of_cells, every=STEPS_IN_EPOCH, ax=ax)
+        ax.set_title(f"gap of {gap}", fontsize=11)
+    panels[0].set_ylabel(measured)
+    write_picture(figure, path)

@@ -5,6 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from ..model.quantized import quantize
+from ..model.sequential import Sequential
+
 
 def positive(text: str) -> int:
     """Return an integer of at least 1, for argparse."""
@@ -32,6 +35,25 @@ def share(text: str) -> float:
 
 positive.__name__ = "integer"  # as argparse calls them in its own sentences
 above_zero.__name__ = share.__name__ = "number"
+
+
+def add_precision(parser: argparse.ArgumentParser) -> None:
+    """Add the option of fewer bits: what `to_learn` and `to_use` are told."""
+    parser.add_argument(
+        "--precision",
+        choices=["int8", "bfloat16"],
+        help="learn in bfloat16; or round what was learned to int8, and go on with that",
+    )
+
+
+def to_learn(model: Sequential, precision: str | None) -> Sequential:
+    """Return a model of floats as one that learns in that precision: itself but in bfloat16."""
+    return quantize(model, precision) if precision == "bfloat16" else model
+
+
+def to_use(model: Sequential, precision: str | None) -> Sequential:
+    """Return a model that has learned in that precision: itself but in int8, in which nothing learns."""
+    return quantize(model, precision) if precision == "int8" else model
 
 
 def world() -> Any:

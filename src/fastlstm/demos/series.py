@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._arrays import Array
+from ..model.checks import Array
 
 Indices = NDArray[np.int64]
 

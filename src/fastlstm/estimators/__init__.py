@@ -8,5 +8,6 @@ except ImportError as error:
 from .classifier import LSTMClassifier
 from .forecaster import LSTMForecaster
 from .regressor import LSTMRegressor
+from .scaler import SequenceScaler
 
-__all__ = ["LSTMClassifier", "LSTMForecaster", "LSTMRegressor"]
+__all__ = ["LSTMClassifier", "LSTMForecaster", "LSTMRegressor", "SequenceScaler"]

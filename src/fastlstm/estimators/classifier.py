@@ -8,20 +8,21 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import softmax
 from sklearn.base import ClassifierMixin
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import assert_all_finite, column_or_1d
 
-from .._arrays import Array
+from ..model.checks import Array, _as_array
+from ..predictors import Classifier
+from ..predictors._numbers import check_convertible
 from ..training import softmax_cross_entropy
 from ._base import unchanged_if_refused
-from ._supervised import SupervisedEstimator, Targets
+from ._supervised import SupervisedEstimator, Targets, as_weight
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class LSTMClassifier(ClassifierMixin, SupervisedEstimator):
+class LSTMClassifier(ClassifierMixin, SupervisedEstimator, Classifier):
     """An LSTM that tells classes of sequences apart.
 
     Parameters
@@ -34,7 +35,7 @@ class LSTMClassifier(ClassifierMixin, SupervisedEstimator):
     dropout : float, default 0.0
         Between layers, and before the last.
     readout : {"last", "mean", "max"}, default "max"
-        What is told from: the last step's output, or the mean or maximum over all steps.
+        What the classes are told from: the last step's output, or the mean or maximum over all steps.
     epochs : int, default 50
         How often all sequences are gone through.
     batch_size : int, default 32
@@ -55,6 +56,8 @@ class LSTMClassifier(ClassifierMixin, SupervisedEstimator):
         Draws weights, batches, dropout and what is kept apart.
     verbose : bool, default False
         Whether to show a bar.
+    cell : {"lstm", "gru", "rnn"}, default "lstm"
+        What the layers are: `LSTM`, `GRU` or `RNN`.
     class_weight : "balanced", dict or None
         How much each class counts; "balanced" makes all count the same.
 
@@ -67,7 +70,7 @@ class LSTMClassifier(ClassifierMixin, SupervisedEstimator):
     n_features_in_ : int
         How many numbers a step has; of a table, how many columns.
     feature_names_in_ : array of str
-        The columns of a DataFrame.
+        The columns of a DataFrame, or of a list of them.
 
     Examples
     --------
@@ -118,11 +121,12 @@ class LSTMClassifier(ClassifierMixin, SupervisedEstimator):
         if classes is None and first:
             raise ValueError("classes: expected all classes in the first call of partial_fit, got None")
         if first:
-            self.classes_ = np.unique(np.asarray(classes))
-        elif classes is not None and not np.array_equal(np.unique(np.asarray(classes)), self.classes_):
+            self.classes_ = _classes(classes)
+        elif classes is not None and not np.array_equal(_classes(classes), self.classes_):
             raise ValueError(f"classes: expected {self.classes_} as before, got {classes}")
 
     def _targets(self, y: ArrayLike, weight: Array | None, partial: bool) -> Targets:
+        _check_one_kind(y, "y")
         labels = column_or_1d(y, warn=True)
         assert_all_finite(labels, input_name="y")
         check_classification_targets(labels)
@@ -133,27 +137,34 @@ class LSTMClassifier(ClassifierMixin, SupervisedEstimator):
             raise ValueError(f"y: expected labels among {self.classes_}, got {unknown[0]!r}")
         codes = np.searchsorted(self.classes_, labels)
         if self.class_weight is not None:
+            if isinstance(self.class_weight, Mapping):
+                check_convertible(list(self.class_weight.values()), "class_weight")
             by_class = compute_class_weight(self.class_weight, classes=self.classes_, y=labels)
-            weight = by_class[codes] * (1.0 if weight is None else weight)
+            by_sequence = by_class[codes] * (1.0 if weight is None else weight)
+            weight = as_weight(by_sequence, "class_weight", len(labels))
         return Targets(codes, softmax_cross_entropy, weight, len(self.classes_), strata=codes)
 
-    def predict(self, X: Any) -> NDArray[Any]:
-        """Return the most probable class of each sequence, (N,)."""
-        best = self.predict_proba(X).argmax(axis=1)
-        classes: NDArray[Any] = self.classes_[best]
-        return classes
 
-    def predict_proba(self, X: Any) -> Array:
-        """Return the probability of each class for each sequence.
+def _classes(given: Any) -> NDArray[Any]:
+    """Return all classes, each once, in order; ValueError or TypeError if there are none."""
+    _check_one_kind(given, "classes")
+    labels = _as_array(given, "classes")
+    if labels.ndim != 1 or not len(labels):
+        raise ValueError(f"classes: expected shape (C,), at least one, got {labels.shape}")
+    return np.unique(labels)
 
-        Parameters
-        ----------
-        X : as `fit` takes it
 
-        Returns
-        -------
-        array (N, C)
-            In the order of `classes_`.
-        """
-        probabilities: Array = softmax(self._outputs(X), axis=1)
-        return probabilities
+def _check_one_kind(labels: Any, name: str) -> None:
+    """Raise TypeError if labels are of several kinds: NumPy would make strings of numbers among strings."""
+    entries = labels if isinstance(labels, (list, tuple)) else _as_array(labels, name)
+    if isinstance(entries, np.ndarray) and (entries.dtype != object or not entries.ndim):
+        return
+    kinds = sorted({_kind(label) for label in entries})
+    if len(kinds) > 1:
+        raise TypeError(f"{name}: expected labels of one kind, got {' and '.join(kinds)}")
+
+
+def _kind(label: object) -> str:
+    if isinstance(label, str):
+        return "strings"
+    return "numbers" if isinstance(label, (bool, int, float, np.bool_, np.number)) else type(label).__name__

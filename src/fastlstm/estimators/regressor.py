@@ -8,16 +8,18 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import RegressorMixin
-from sklearn.preprocessing import StandardScaler
 from sklearn.utils import check_array
 
-from .._arrays import Array
+from ..model.checks import Array
+from ..predictors import Regressor
+from ..predictors._numbers import check_convertible
 from ..training import mean_squared_error
+from ._scaling import standardisation
 from ._supervised import SupervisedEstimator, Targets
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class LSTMRegressor(RegressorMixin, SupervisedEstimator):
+class LSTMRegressor(RegressorMixin, SupervisedEstimator, Regressor):
     """An LSTM from sequences to one number or several.
 
     It learns targets standardised by the mean and deviation of those it is given first, so their scale
@@ -26,20 +28,20 @@ class LSTMRegressor(RegressorMixin, SupervisedEstimator):
     Parameters
     ----------
     hidden_size, num_layers, bidirectional, dropout, readout, epochs, batch_size, learning_rate, \
-weight_decay, max_norm, validation_fraction, patience, warm_start, random_state, verbose
+weight_decay, max_norm, validation_fraction, patience, warm_start, random_state, verbose, cell
         As `LSTMClassifier` takes them.
 
     Attributes
     ----------
     model_ : Sequential
         From sequences to standardised targets.
-    scaler_ : sklearn.preprocessing.StandardScaler
-        From targets to standardised ones.
+    scaler_ : fastlstm.predictors.Standardisation
+        From targets to standardised ones: `mean_`, `scale_`, `transform` and `inverse_transform`.
     history_ : History
     n_features_in_ : int
         How many numbers a step has; of a table, how many columns.
     feature_names_in_ : array of str
-        The columns of a DataFrame.
+        The columns of a DataFrame, or of a list of them.
 
     Examples
     --------
@@ -80,27 +82,13 @@ weight_decay, max_norm, validation_fraction, patience, warm_start, random_state,
         return self._fit(X, y, sample_weight, partial=True)
 
     def _targets(self, y: ArrayLike, weight: Array | None, partial: bool) -> Targets:
+        check_convertible(y, "y")
         given = check_array(y, input_name="y", ensure_2d=False, dtype=np.float64)
         columns = given.reshape(len(given), -1)
         if self._is_new(partial):
-            self.scaler_ = StandardScaler().fit(columns, sample_weight=weight)
+            self.scaler_ = standardisation(columns, "y", weight)
             self._target_shape = given.shape[1:]
         elif given.shape[1:] != self._target_shape:
             raise ValueError(f"y: expected shape (N, *{self._target_shape}) as before, got {given.shape}")
         values = self.scaler_.transform(columns).astype(np.float32)
         return Targets(values, mean_squared_error, weight, values.shape[1])
-
-    def predict(self, X: Any) -> Array:
-        """Return the targets that the model expects.
-
-        Parameters
-        ----------
-        X : as `fit` takes it
-
-        Returns
-        -------
-        array (N,), or (N, K) if y had K columns
-        """
-        outputs = self._outputs(X)
-        expected: Array = self.scaler_.inverse_transform(outputs).reshape(len(outputs), *self._target_shape)
-        return expected

@@ -9,27 +9,28 @@
  *     sigmoid(x) = 1/(1 + z) for x >= 0, z/(1 + z) for x < 0, with z = exp(-|x|)
  *     |tanh(x)|  = -t/(2 + t), with t = exp(-2|x|) - 1, which keeps full precision near 0
  *
- * The roundings that would hurt most, of 1 + z and of t, are caught exactly and given back after the
- * division. Error: at most 2 units in the last place of the exact value (largest seen: 1.97). Results
- * below the smallest normal number may be zero. Infinities give 0, 1 or -1; NaN gives NaN; tanh keeps the
- * sign of zero. Only correctly rounded operations are used, so every instruction set gives the same bits.
+ * The two rounding errors that would cost most accuracy, of 1 + z and of t, are computed exactly, and the
+ * result is corrected for them after the division. Error: at most 2 units in the last place (largest
+ * seen: 1.97). Results below the smallest normal number may be zero. Infinities give 0, 1 or -1; NaN gives
+ * NaN; tanh keeps the sign of zero. Only correctly rounded operations are used, so every instruction set
+ * gives the same bits.
  */
 #ifndef FASTLSTM_ACTIVATIONS_H
 #define FASTLSTM_ACTIVATIONS_H
 
-/* 1.5·2^mantissa plus the exponent's bias: a number added to it is rounded to an integer n, and the low bits
- * are those of 2^n's exponent. */
+/* 1.5·2^mantissa plus the exponent's bias: adding x to it rounds x to an integer n, and the low bits of the
+ * sum are the exponent of 2^n. */
 #define MAGIC PER_TYPE(0x1.8p23f + 127, 0x1.8p52 + 1023)
 #define LOG2_E PER_TYPE(0x1.715476p0f, 0x1.71547652b82fep0)
 #define LN2_HIGH PER_TYPE(0x1.62e430p-1f, 0x1.62e42fefa39efp-1)
 #define LN2_LOW PER_TYPE(-0x1.05c610p-29f, 0x1.abc9e3b39803fp-56)
 
-/* Where n reaches the exponent's end, so that 2^n is zero and so is exp(-|x|). */
+/* From here on n is the smallest exponent, so that 2^n, and with it exp(-|x|), is zero. */
 #define SIGMOID_BOUND PER_TYPE(88.0f, 709.0)
-/* Twice where tanh has long rounded to 1. */
+/* 2·|x| for an x whose tanh is 1 in this type. */
 #define TANH_BOUND PER_TYPE(40.0f, 80.0)
 
-/* What 1/(2 + t) is taken for where it scales a rounding error; it lies between 0.6 and 1 there. */
+/* Stands for 1/(2 + t) where that scales a rounding error; the true value lies between 0.6 and 1 there. */
 #define LOST_SHARE PER_TYPE(0.75f, 0.75)
 
 /* Coefficients of q, highest power first. */
@@ -52,8 +53,9 @@ static const real EXPM1_Q[] = {
 };
 #define EXPM1_TERMS (sizeof EXPM1_Q / sizeof EXPM1_Q[0])
 
-/* Every function below does COUNT vectors side by side, a link of each chain after the other, because one
- * vector's chain alone would leave the processor waiting. COUNT is a constant of at most MOST_ABREAST. */
+/* Every function below does COUNT vectors side by side, each operation for all of them before the next,
+ * because one vector alone would leave the processor waiting for each result. COUNT is a constant of at most
+ * MOST_ABREAST. */
 #define MOST_ABREAST 6
 #define ABREAST for (int j = 0; j < COUNT; j++)
 
@@ -72,7 +74,7 @@ INLINE void reduced_expm1(const int COUNT, const vec *u, vec *scale, vec *p)
 #if FL_BITS == 32
     ABREAST p[j] = vfma(vmul(r[j], r[j]), q[j], r[j]);
 #else
-    /* The rounding of r would take tanh over two units. */
+    /* With r rounded to one number, tanh would be wrong by more than two units in the last place. */
     ABREAST p[j] = vadd(high[j], vfma(vmul(r[j], r[j]), q[j], vmul(n[j], vset(-LN2_LOW))));
 #endif
 }
@@ -92,7 +94,7 @@ INLINE void sigmoid_from_expm1(const int COUNT, const vec *x, const vec *scale, 
     const vec one = vset(1);
     ABREAST z[j] = vfma(scale[j], p[j], scale[j]);
     ABREAST sum[j] = vadd(one, z[j]);
-    ABREAST lost[j] = vsub(vsub(sum[j], one), z[j]); /* what rounding gave to the sum, exactly */
+    ABREAST lost[j] = vsub(vsub(sum[j], one), z[j]); /* by how much the sum was rounded up, exactly */
     ABREAST out[j] = vdiv(vnegative(x[j], z[j], one), sum[j]);
     ABREAST out[j] = vfma(lost[j], out[j], out[j]); /* s·(1 + lost/sum), with 1 for 1/sum */
 }
@@ -102,7 +104,8 @@ INLINE void tanh_from_expm1(const int COUNT, const vec *x, const vec *scale, con
     vec below[MOST_ABREAST], t[MOST_ABREAST], lost[MOST_ABREAST], s[MOST_ABREAST];
     ABREAST below[j] = vsub(scale[j], vset(1));
     ABREAST t[j] = vfma(scale[j], p[j], below[j]);
-    ABREAST lost[j] = vfma(scale[j], p[j], vsub(below[j], t[j])); /* what rounding took from t, exactly */
+    ABREAST lost[j] =
+        vfma(scale[j], p[j], vsub(below[j], t[j])); /* by how much t was rounded down, exactly */
     ABREAST s[j] = vdiv(t[j], vfma(scale[j], p[j], vadd(scale[j], vset(1))));
     ABREAST out[j] = vcopysign(vfma(lost[j], vset(LOST_SHARE), s[j]), x[j]);
 }
@@ -133,6 +136,59 @@ INLINE void gates_v(vec pre[4])
     sigmoid_from_expm1(2, pre, scale, p, pre);
     tanh_from_expm1(1, pre + 2, scale + 2, p + 2, pre + 2);
     sigmoid_from_expm1(1, pre + 3, scale + 3, p + 3, pre + 3);
+}
+
+/* tanh of the last of COUNT vectors, σ of those before. */
+INLINE void sigmoids_and_tanh_v(const int COUNT, vec *x)
+{
+    vec u[MOST_ABREAST], scale[MOST_ABREAST], p[MOST_ABREAST];
+    const int last = COUNT - 1;
+    ABREAST u[j] = j < last ? sigmoid_argument(x[j]) : tanh_argument(x[j]);
+    reduced_expm1(COUNT, u, scale, p);
+    sigmoid_from_expm1(last, x, scale, p, x);
+    tanh_from_expm1(1, x + last, scale + last, p + last, x + last);
+}
+
+/* exp(u) for u <= 0. */
+INLINE void exp_v(const int COUNT, vec *x)
+{
+    vec u[MOST_ABREAST], scale[MOST_ABREAST], p[MOST_ABREAST];
+    ABREAST u[j] = vmax(vset(-SIGMOID_BOUND), x[j]);
+    reduced_expm1(COUNT, u, scale, p);
+    ABREAST x[j] = vfma(scale[j], p[j], scale[j]);
+}
+
+/* log(1 + z) for z from 0 to 1: with w = z, or (z - 1)/2 where that is nearer to 0, and s = w/(2 + w),
+ *
+ *     log(1 + w) = 2·s·(1 + s²/3 + s⁴/5 + ...)      log(1 + z) = log(1 + w), or log 2 + log(1 + w)
+ */
+INLINE void log1p_v(const int COUNT, vec *z)
+{
+    const vec half = vset(PER_TYPE(0.5f, 0.5)), log_2 = vset(PER_TYPE(0x1.62e430p-1f, 0x1.62e42fefa39efp-1));
+    const vec border = vset(PER_TYPE(0x1.a8279ap-2f, 0x1.a827999fcef32p-2)); /* √2 - 1 */
+    vec near[MOST_ABREAST], w[MOST_ABREAST], s[MOST_ABREAST], square[MOST_ABREAST], q[MOST_ABREAST];
+    ABREAST near[j] = vsub(z[j], border);
+    ABREAST w[j] = vnegative(near[j], z[j], vmul(vsub(z[j], vset(1)), half));
+    ABREAST s[j] = vdiv(w[j], vadd(vset(2), w[j]));
+    ABREAST square[j] = vmul(s[j], s[j]);
+    ABREAST s[j] = vadd(s[j], s[j]);
+    ABREAST q[j] = vset(PER_TYPE(1.0f / 9, 1.0 / 21));
+    for (int odd = PER_TYPE(7, 19); odd > 1; odd -= 2)
+        ABREAST q[j] = vfma(q[j], square[j], vset((real)1 / (real)odd));
+    ABREAST z[j] = vfma(vmul(s[j], square[j]), q[j], s[j]);
+    ABREAST z[j] = vnegative(near[j], z[j], vadd(log_2, z[j]));
+}
+
+/* x becomes log σ(x), and slope the slope of that, σ(-x). */
+INLINE void log_sigmoid_v(const int COUNT, vec *x, vec *slope)
+{
+    const vec one = vset(1);
+    vec z[MOST_ABREAST];
+    ABREAST z[j] = vnegabs(x[j]);
+    exp_v(COUNT, z);
+    ABREAST slope[j] = vdiv(vnegative(x[j], one, z[j]), vadd(one, z[j]));
+    log1p_v(COUNT, z);
+    ABREAST x[j] = vsub(vnegative(x[j], x[j], vset(0)), z[j]);
 }
 
 INLINE vec relu_v(vec x) { return vmax(vset(0), x); }

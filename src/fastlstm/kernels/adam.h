@@ -1,4 +1,4 @@
-/* One step of Adam over neighbouring numbers of one parameter. */
+/* One step of Adam for neighbouring numbers of one parameter. */
 #ifndef FASTLSTM_ADAM_H
 #define FASTLSTM_ADAM_H
 

@@ -1,38 +1,47 @@
 /* A product done beside the chains of a single row.
  *
- * One row uses each of its weights once, and they come in from the second cache level at half the speed, or
- * less, at which they could be multiplied. Rows to come use each weight AHEAD_ROWS times. So the two go side
- * by side:
+ * A single row uses each of its weights once, and the second cache level delivers weights at half the speed,
+ * or less, at which the processor multiplies. The product of rows ahead uses each weight AHEAD_ROWS times,
+ * so it has multiply-adds to spare. The two run side by side:
  *
- *     one link of the rows to come   AHEAD_ROWS·AHEAD_VECTORS multiply-adds, AHEAD_VECTORS vectors of weights
+ *     one link of the rows ahead     AHEAD_ROWS·AHEAD_VECTORS multiply-adds, AHEAD_VECTORS vectors of weights
  *     LINKS_BESIDE of the one row    as many multiply-adds, and as many vectors of weights
  *
- * Both are chains like all others (panel.h), so nobody sees in a result which way it went.
+ * Both are chains like all others (chain.h), so a result does not depend on which way it was computed.
  */
 #ifndef FASTLSTM_AHEAD_H
 #define FASTLSTM_AHEAD_H
 
 #define LINKS_BESIDE(N) (AHEAD_ROWS * AHEAD_VECTORS / (FL_VECTORS * (N)))
 
-/* How many links of the tile in hand are left; 0 when all whole blocks are done. */
+_Static_assert(LINKS_BESIDE(AHEAD_BLOCKS) * AHEAD_BLOCKS * FL_VECTORS == AHEAD_ROWS * AHEAD_VECTORS,
+               "as many multiply-adds on both sides");
+_Static_assert(FL_VECTORS % AHEAD_VECTORS == 0, "a whole number of tiles in a block");
+_Static_assert(AHEAD_ROWS % 2 == 0, "two addresses of half the rows each");
+_Static_assert(PLAIN ||
+                   AHEAD_ROWS * AHEAD_VECTORS + FL_VECTORS * AHEAD_BLOCKS + AHEAD_VECTORS + 2 <= REGISTERS,
+               "sums of both sides, weights of the rows ahead and a broadcast number of each side");
+
+/* Links that are left of the current tile; 0 when all whole blocks are done. */
 INLINE fl_index ahead_left(const fl_ahead *ahead)
 {
-    return ahead->column < ahead->product.last / WIDTH * WIDTH ? ahead->product.K - ahead->k : 0;
+    const fl_product *p = &ahead->product;
+    return ahead->column < p->last / WIDTH * WIDTH ? p->panel->K - ahead->k : 0;
 }
 
-/* `links` of the rows to come, and LINKS_BESIDE(N) times as many of one row by N blocks: none for N = 0. */
+/* `links` of the rows ahead, and LINKS_BESIDE(N) times as many of one row by N blocks: none for N = 0. */
 INLINE void links_beside(const int N, fl_index links, fl_ahead *ahead, const real *h, const real *panel,
                          fl_index panel_ld, vec *sum)
 {
     const fl_product *p = &ahead->product;
-    const fl_index a_ld = p->a_ld, column = ahead->column;
+    const fl_index a_ld = p->a_ld, column = ahead->column, K = p->panel->K;
     const real *a[2] = {(const real *)p->a + ahead->k};
     a[1] = a[0] + AHEAD_ROWS / 2 * a_ld;
     const real *block[AHEAD_BLOCKS];
     for (int n = 0; n < N; n++)
         block[n] = panel + n * panel_ld;
     const real *w_ahead =
-        (const real *)p->panel + column / WIDTH * WIDTH * p->K + ahead->k * WIDTH + column % WIDTH;
+        (const real *)p->panel->data + column / WIDTH * WIDTH * K + ahead->k * WIDTH + column % WIDTH;
     const real *start = ahead->k ? p->out : p->start;
     const fl_index start_ld = ahead->k ? p->out_ld : p->start_ld;
     vec ahead_sum[AHEAD_ROWS][AHEAD_VECTORS];
@@ -65,14 +74,13 @@ INLINE void links_beside(const int N, fl_index links, fl_ahead *ahead, const rea
         for (int v = 0; v < AHEAD_VECTORS; v++)
             vstore((real *)p->out + r * p->out_ld + column + v * LANES, ahead_sum[r][v]);
     ahead->k += links;
-    if (ahead->k == p->K) {
+    if (ahead->k == K) {
         ahead->k = 0;
         ahead->column += AHEAD_VECTORS * LANES;
     }
 }
 
-/* One row's chains over AHEAD_BLOCKS blocks or one, as far as there is something to do beside them, then
- * alone. */
+/* One row's chains over N blocks, AHEAD_BLOCKS or one: beside the rows ahead while those last, then alone. */
 INLINE void blocks_beside(const int N, fl_index K, const real *h, const real *panel, fl_index panel_ld,
                           real *start, fl_ahead *ahead)
 {
@@ -88,25 +96,16 @@ INLINE void blocks_beside(const int N, fl_index K, const real *h, const real *pa
     store_sums(1, N * FL_VECTORS, start, 0, sum);
 }
 
-INLINE void chain_beside(const int N, fl_index K, const real *h, const real *panel, fl_index panel_ld,
-                         real *start, fl_ahead *ahead)
+/* The same over any number of blocks: start += h·panelᵀ. A function of its own, so that its sums and
+ * addresses take no registers from the tiles that call it. */
+NOINLINE void chain_beside(int N, fl_index K, const real *h, const real *panel, fl_index panel_ld,
+                           real *start, fl_ahead *ahead)
 {
     int n = 0;
     for (; n + AHEAD_BLOCKS <= N; n += AHEAD_BLOCKS)
         blocks_beside(AHEAD_BLOCKS, K, h, panel + n * panel_ld, panel_ld, start + n * WIDTH, ahead);
     for (; n < N; n++)
         blocks_beside(1, K, h, panel + n * panel_ld, panel_ld, start + n * WIDTH, ahead);
-}
-
-static void end_ahead(fl_ahead *ahead)
-{
-    for (fl_index links; (links = ahead_left(ahead)) > 0;)
-        links_beside(0, links, ahead, NULL, NULL, 0, NULL);
-    if (ahead->column < ahead->product.last) {
-        fl_product rest = ahead->product;
-        rest.first = ahead->column;
-        product(&rest);
-    }
 }
 
 #endif

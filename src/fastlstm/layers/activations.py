@@ -1,21 +1,33 @@
 """Functions of each number, or of the numbers of each step."""
 
-# SciPy's special functions, as its sparse arrays, take longer to import than all of this package: they are
-# imported by those who call what needs them.
+# scipy.special takes longer to import than this whole package, so it is imported where it is called.
 
 from __future__ import annotations
+
+from functools import cache
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .._arrays import Array, as_floats
-from ..gradients import Gradients
-from ..parameters import Weights
-from .base import LayerTape, PlainLayer
+from ..model.checks import Array, as_choice, as_floats, as_nonnegative
+from ..model.gradients import Gradients
+from ..model.layer import LayerTape, PlainLayer
+from ..model.parameters import Weights
+
+# NumPy takes longer to make an array of a number.
+_ZERO = {np.dtype(name): np.zeros((), name) for name in ("float16", "float32", "float64")}
+
+
+@cache
+def _expit() -> Any:
+    from scipy.special import expit
+
+    return expit
 
 
 class Activation(PlainLayer):
-    """Base of the activations: y of the shape and dtype of x, the gradient from y."""
+    """Base of the activations. y has the shape and dtype of x."""
 
     def __init__(self) -> None:
         self._set_initial({})
@@ -27,18 +39,25 @@ class Activation(PlainLayer):
         """Return y."""
         raise NotImplementedError
 
-    def _gradient(self, y: Array, dy: Array) -> Array:
+    def _gradient(self, x: Array, y: Array, dy: Array) -> Array:
         """Return dx."""
         raise NotImplementedError
 
-    def _forward(self, x: ArrayLike, weights: Weights) -> tuple[Array, LayerTape]:
-        given = as_floats(x, "x")
+    def _evaluate(self, x: ArrayLike, weights: Weights) -> Array:
+        return self._values(as_floats(x, "x"))
+
+    def _values(self, given: Array) -> Array:
+        """Return y of floats; ValueError for a number alone."""
         if given.ndim == 0:
             raise ValueError("x: expected shape (..., n), got ()")
-        y = self._value(given).astype(given.dtype, copy=False)
+        return self._value(given).astype(given.dtype, copy=False)
+
+    def _forward(self, x: ArrayLike, weights: Weights) -> tuple[Array, LayerTape]:
+        given = as_floats(x, "x")
+        y = self._values(given)
 
         def backward(dy: Array) -> Gradients[None]:
-            return Gradients(self._gradient(y, dy).astype(given.dtype, copy=False), None, {})
+            return Gradients(self._gradient(given, y, dy).astype(given.dtype, copy=False), None, {})
 
         return y, LayerTape(y.shape, backward)
 
@@ -56,7 +75,7 @@ class Tanh(Activation):
     def _value(self, x: Array) -> Array:
         return np.tanh(x)
 
-    def _gradient(self, y: Array, dy: Array) -> Array:
+    def _gradient(self, x: Array, y: Array, dy: Array) -> Array:
         return dy * (1 - y * y)
 
 
@@ -71,12 +90,14 @@ class Sigmoid(Activation):
     """
 
     def _value(self, x: Array) -> Array:
-        from scipy.special import expit
-
-        y: Array = expit(x)
+        y: Array = _expit()(x)
         return y
 
-    def _gradient(self, y: Array, dy: Array) -> Array:
+    def _evaluate_over(self, x: Array, weights: Weights) -> Array:
+        y: Array = _expit()(x, out=x)
+        return y
+
+    def _gradient(self, x: Array, y: Array, dy: Array) -> Array:
         return dy * (y * (1 - y))
 
 
@@ -94,15 +115,149 @@ class ReLU(Activation):
         y: Array = np.maximum(x, 0)
         return y
 
-    def _gradient(self, y: Array, dy: Array) -> Array:
+    def _evaluate_over(self, x: Array, weights: Weights) -> Array:
+        y: Array = np.maximum(x, _ZERO[x.dtype], out=x)
+        return y
+
+    def _gradient(self, x: Array, y: Array, dy: Array) -> Array:
         return dy * (y > 0)
+
+
+class LeakyReLU(Activation):
+    """x above 0, elsewhere x · negative_slope, as `torch.nn.LeakyReLU`; at 0 the slope is that below.
+
+    Parameters
+    ----------
+    negative_slope : float, default 0.01
+        0 or more.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not as above.
+
+    Examples
+    --------
+    >>> import numpy as np, fastlstm
+    >>> fastlstm.LeakyReLU(0.5)(np.array([-1.0, 2.0])).tolist()
+    [-0.5, 2.0]
+    """
+
+    _fixed = Activation._fixed | {"negative_slope"}
+
+    def __init__(self, negative_slope: float = 0.01) -> None:
+        self.negative_slope: Final = as_nonnegative(negative_slope, "negative_slope")
+        super().__init__()
+
+    def __repr__(self) -> str:
+        return f"LeakyReLU({'' if self.negative_slope == 0.01 else self.negative_slope})"
+
+    def _value(self, x: Array) -> Array:
+        return np.where(x > 0, x, x * x.dtype.type(self.negative_slope))
+
+    def _gradient(self, x: Array, y: Array, dy: Array) -> Array:
+        return np.where(x > 0, dy, dy * self.negative_slope)
+
+
+class ELU(Activation):
+    """x where it is above 0, elsewhere alpha · (exp(x) - 1), as `torch.nn.ELU`.
+
+    Parameters
+    ----------
+    alpha : float, default 1.0
+        0 or more.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not as above.
+
+    Examples
+    --------
+    >>> import numpy as np, fastlstm
+    >>> fastlstm.ELU()(np.array([-1.0, 2.0])).round(3).tolist()
+    [-0.632, 2.0]
+    """
+
+    _fixed = Activation._fixed | {"alpha"}
+
+    def __init__(self, alpha: float = 1.0) -> None:
+        self.alpha: Final = as_nonnegative(alpha, "alpha")
+        super().__init__()
+
+    def __repr__(self) -> str:
+        return f"ELU({'' if self.alpha == 1 else self.alpha})"
+
+    def _value(self, x: Array) -> Array:
+        return np.where(x > 0, x, np.expm1(np.minimum(x, 0)) * x.dtype.type(self.alpha))
+
+    def _gradient(self, x: Array, y: Array, dy: Array) -> Array:
+        return np.where(x > 0, dy, dy * (y + self.alpha))
+
+
+class GELU(Activation):
+    """x · Φ(x), with the normal distribution's Φ, as `torch.nn.GELU`.
+
+    Parameters
+    ----------
+    approximate : {"none", "tanh"}, default "none"
+        "tanh": x · (1 + tanh(sqrt(2/π) · (x + 0.044715 · x³))) / 2 in its place.
+
+    Raises
+    ------
+    ValueError
+        If an argument is not as above.
+
+    References
+    ----------
+    .. [1] D. Hendrycks and K. Gimpel, "Gaussian Error Linear Units (GELUs)", arXiv:1606.08415, 2016.
+
+    Examples
+    --------
+    >>> import numpy as np, fastlstm
+    >>> fastlstm.GELU()(np.array([-1.0, 2.0])).round(3).tolist()
+    [-0.159, 1.954]
+    """
+
+    _fixed = Activation._fixed | {"approximate"}
+
+    def __init__(self, approximate: str = "none") -> None:
+        self.approximate: Final = as_choice("none", "tanh")(approximate, "approximate")
+        super().__init__()
+
+    def __repr__(self) -> str:
+        return f"GELU({'' if self.approximate == 'none' else repr(self.approximate)})"
+
+    def _tanh(self, x: Array) -> Array:
+        """Return the tanh of the approximation."""
+        inner: Array = np.tanh(x.dtype.type(np.sqrt(2 / np.pi)) * (x + x.dtype.type(0.044715) * x * x * x))
+        return inner
+
+    def _value(self, x: Array) -> Array:
+        if self.approximate == "tanh":
+            return x * (1 + self._tanh(x)) / 2
+        from scipy.special import ndtr
+
+        y: Array = x * ndtr(x)
+        return y
+
+    def _gradient(self, x: Array, y: Array, dy: Array) -> Array:
+        if self.approximate == "tanh":
+            t = self._tanh(x)
+            inner = np.sqrt(2 / np.pi) * (1 + 3 * 0.044715 * x * x)
+            slope: Array = (1 + t) / 2 + x * (1 - t * t) * inner / 2
+        else:
+            from scipy.special import ndtr
+
+            slope = ndtr(x) + x * (np.exp(-x * x / 2) / np.sqrt(2 * np.pi))
+        dx: Array = dy * slope
+        return dx
 
 
 class Softmax(Activation):
     """exp(x) divided by its sum over the last axis, as `torch.nn.Softmax(dim=-1)`.
 
-    To train with cross-entropy leave it away: `fastlstm.training.softmax_cross_entropy` takes what goes
-    in here.
+    Leave it out to train with cross-entropy: `fastlstm.training.softmax_cross_entropy` takes the logits.
 
     Examples
     --------
@@ -117,7 +272,7 @@ class Softmax(Activation):
         y: Array = softmax(x, axis=-1)
         return y
 
-    def _gradient(self, y: Array, dy: Array) -> Array:
+    def _gradient(self, x: Array, y: Array, dy: Array) -> Array:
         dx: Array = y * (dy - (dy * y).sum(axis=-1, keepdims=True))
         return dx
 
@@ -138,6 +293,6 @@ class LogSoftmax(Activation):
         y: Array = log_softmax(x, axis=-1)
         return y
 
-    def _gradient(self, y: Array, dy: Array) -> Array:
+    def _gradient(self, x: Array, y: Array, dy: Array) -> Array:
         dx: Array = dy - np.exp(y) * dy.sum(axis=-1, keepdims=True)
         return dx

@@ -1,15 +1,17 @@
-"""Noise that training has and evaluation has not."""
+"""Dropout: noise in training, none in evaluation."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .._arrays import Array, as_floats, as_probability
-from ..gradients import Gradients
-from ..parameters import Weights
-from ..recurrent import Rng, dropout_mask
-from .base import LayerTape, PlainLayer
+from ..model.attributes import Setting
+from ..model.checks import Array, as_floats, as_generator, as_probability
+from ..model.gradients import Gradients
+from ..model.layer import LayerTape, PlainLayer
+from ..model.masks import dropout_mask
+from ..model.parameters import Weights
+from ..model.recurrent import Rng
 
 
 class Dropout(PlainLayer):
@@ -22,7 +24,7 @@ class Dropout(PlainLayer):
     p : float, default 0.5
         The share.
     rng : numpy.random.Generator, seed or None
-        Draws which.
+        Draws which numbers become zero.
 
     Raises
     ------
@@ -42,9 +44,11 @@ class Dropout(PlainLayer):
     [0.0, 2.0]
     """
 
+    p = Setting(as_probability)
+
     def __init__(self, p: float = 0.5, *, rng: Rng = None) -> None:
-        self.p = as_probability(p, "p")
-        self._rng = np.random.default_rng(rng)
+        self.p = p
+        self._rng = as_generator(rng)
         self._set_initial({})
 
     def __repr__(self) -> str:
@@ -57,6 +61,14 @@ class Dropout(PlainLayer):
 
     def _evaluate(self, x: ArrayLike, weights: Weights) -> Array:
         return as_floats(x, "x")
+
+    def _forward_whole(self, x: ArrayLike, weights: Weights) -> tuple[Array, LayerTape]:
+        given = as_floats(x, "x")
+
+        def backward(dy: Array) -> Gradients[None]:
+            return Gradients(dy.astype(given.dtype, copy=False), None, {})
+
+        return given, LayerTape(given.shape, backward)
 
     def _forward(self, x: ArrayLike, weights: Weights) -> tuple[Array, LayerTape]:
         given = as_floats(x, "x")

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from .._arrays import Array, as_dtype, as_index, as_integers, as_size
-from ..gradients import Gradients
-from ..parameters import Weights
-from ..recurrent import Rng
-from .base import LayerTape, PlainLayer
+from ..model.checks import (
+    Array,
+    as_choice,
+    as_dtype,
+    as_generator,
+    as_index,
+    as_integers,
+    as_size,
+    check_indices,
+)
+from ..model.gradients import Gradients
+from ..model.layer import LayerTape, PlainLayer
+from ..model.parameters import Weights
+from ..model.precision import INT8, check_precision, row_scales, whole_numbers, widened
+from ..model.recurrent import Rng
 
 
 class Embedding(PlainLayer):
@@ -26,6 +38,9 @@ class Embedding(PlainLayer):
     dtype : {"float32", "float64"}, default "float32"
     rng : numpy.random.Generator, seed or None
         Draws the initial values, N(0, 1).
+    precision : {"int8"}, optional
+        With "int8" the parameters are `weight`, whole numbers from -127 to 127, and `weight_scale`,
+        (num_embeddings,), what one in each row is worth; y is floats all the same.
 
     Raises
     ------
@@ -45,6 +60,10 @@ class Embedding(PlainLayer):
     (3, 2, 4)
     """
 
+    _multiply_adds = 0  # its matrix is looked up
+    _fixed = PlainLayer._fixed | {"num_embeddings", "embedding_dim", "padding_idx", "dtype", "precision"}
+    _precisions = ("int8",)
+
     def __init__(
         self,
         num_embeddings: int,
@@ -53,14 +72,18 @@ class Embedding(PlainLayer):
         *,
         dtype: DTypeLike = "float32",
         rng: Rng = None,
+        precision: str | None = None,
     ) -> None:
-        self.num_embeddings = as_size(num_embeddings, "num_embeddings")
-        self.embedding_dim = as_size(embedding_dim, "embedding_dim")
-        self.padding_idx = (
+        self.num_embeddings: Final = as_size(num_embeddings, "num_embeddings")
+        self.embedding_dim: Final = as_size(embedding_dim, "embedding_dim")
+        self.padding_idx: Final = (
             None if padding_idx is None else as_index(padding_idx, "padding_idx", self.num_embeddings)
         )
-        self.dtype = as_dtype(dtype)
-        generator = np.random.default_rng(rng)
+        self.dtype: Final = as_dtype(dtype)
+        self.precision = None if precision is None else as_choice(*self._precisions)(precision, "precision")
+        check_precision(self)
+        self._kept_as = self.precision
+        generator = as_generator(rng)
 
         def draw(name: str, shape: tuple[int, ...]) -> Array:
             weight = generator.standard_normal(shape)
@@ -69,7 +92,11 @@ class Embedding(PlainLayer):
             return weight
 
         shape = self.num_embeddings, self.embedding_dim
-        self._draw_initial([("weight", shape)], self.dtype, draw)
+        self._draw_initial([("weight", shape)], self.dtype, draw, self.precision)
+
+    @property
+    def _num_embeddings(self) -> int:
+        return self.num_embeddings
 
     @property
     def _gives(self) -> int:
@@ -77,14 +104,22 @@ class Embedding(PlainLayer):
 
     def __repr__(self) -> str:
         padding = "" if self.padding_idx is None else f", padding_idx={self.padding_idx}"
-        return f"Embedding({self.num_embeddings}, {self.embedding_dim}{padding})"
+        precision = "" if self.precision is None else f", precision={self.precision!r}"
+        return f"Embedding({self.num_embeddings}, {self.embedding_dim}{padding}{precision})"
 
     def _indices(self, x: ArrayLike) -> NDArray[np.int64]:
         indices = as_integers(x, "x")
-        if indices.size and (indices.min() < 0 or indices.max() >= self.num_embeddings):
-            wrong = indices.min() if indices.min() < 0 else indices.max()
-            raise ValueError(f"x: expected indices from 0 to {self.num_embeddings - 1}, got {wrong}")
+        check_indices(indices, "x", self.num_embeddings)
         return indices
+
+    def _vectors(self, indices: NDArray[np.int64], weights: Weights) -> Array:
+        vectors = weights.arrays["weight"][indices]
+        if vectors.dtype == INT8:
+            return widened(vectors, weights.arrays["weight_scale"][indices])
+        if self._kept_as == "int8":
+            scale = row_scales(vectors)
+            return widened(whole_numbers(vectors, scale), scale)
+        return vectors
 
     def _forward(self, x: ArrayLike, weights: Weights) -> tuple[Array, LayerTape]:
         indices, weight = self._indices(x), weights.arrays["weight"]
@@ -92,7 +127,7 @@ class Embedding(PlainLayer):
         def backward(dy: Array) -> Gradients[None]:
             from scipy.sparse import csr_array
 
-            # Row by row of the weights, a sum over the places where its index stands.
+            # A row's gradient is the sum over all places with its index: a product with a sparse matrix.
             places = indices.ravel()
             count = len(places)
             ones = np.ones(count, dy.dtype)
@@ -102,5 +137,5 @@ class Embedding(PlainLayer):
                 gradient[self.padding_idx] = 0
             return Gradients(None, None, {"weight": gradient.astype(weight.dtype, copy=False)})
 
-        y = weight[indices]
+        y = self._vectors(indices, weights)
         return y, LayerTape(y.shape, backward)

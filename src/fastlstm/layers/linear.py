@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from .._arrays import Array, as_dtype, as_size
 from .._core import Product
-from ..gradients import Gradients
-from ..parameters import Weights
-from ..recurrent import Rng
-from .base import LayerTape, PlainLayer, as_vectors
+from ..model.checks import Array, as_boolean, as_dtype, as_generator, as_size
+from ..model.gradients import Gradients
+from ..model.layer import LayerTape, PlainLayer, as_vectors
+from ..model.parameters import Weights
+from ..model.precision import PRECISIONS, as_precision, as_scale, check_precision, matrix
+from ..model.recurrent import Rng
 
 
 class Linear(PlainLayer):
@@ -23,6 +26,11 @@ class Linear(PlainLayer):
     dtype : {"float32", "float64"}, default "float32"
     rng : numpy.random.Generator, seed or None
         Draws the initial values, U(-1/sqrt(in_features), 1/sqrt(in_features)).
+    precision : {"bfloat16", "int8"}, optional
+        In what the product has x and the weights: see `LSTM`. With "int8" the parameters are `weight`, whole
+        numbers from -127 to 127, and `weight_scale`, (out_features,), what one in each row is worth.
+    x_scale : float, optional
+        What one of the whole numbers is worth that x becomes; None finds it for each vector.
 
     Raises
     ------
@@ -40,6 +48,18 @@ class Linear(PlainLayer):
     (2, 3)
     """
 
+    _gives_new = True
+    _fixed = PlainLayer._fixed | {
+        "in_features",
+        "out_features",
+        "bias",
+        "dtype",
+        "precision",
+        "x_scale",
+    }
+    _precisions = PRECISIONS
+    _scales_x = True
+
     def __init__(
         self,
         in_features: int,
@@ -48,12 +68,18 @@ class Linear(PlainLayer):
         *,
         dtype: DTypeLike = "float32",
         rng: Rng = None,
+        precision: str | None = None,
+        x_scale: float | None = None,
     ) -> None:
-        self.in_features = as_size(in_features, "in_features")
-        self.out_features = as_size(out_features, "out_features")
-        self.bias = bool(bias)
-        self.dtype = as_dtype(dtype)
-        generator = np.random.default_rng(rng)
+        self.in_features: Final = as_size(in_features, "in_features")
+        self.out_features: Final = as_size(out_features, "out_features")
+        self.bias: Final = as_boolean(bias, "bias")
+        self.dtype: Final = as_dtype(dtype)
+        self.precision = as_precision(precision, "precision")
+        self.x_scale = as_scale(x_scale, "x_scale")
+        check_precision(self)
+        self._kept_as = self.precision
+        generator = as_generator(rng)
 
         def draw(name: str, shape: tuple[int, ...]) -> Array:
             bound = 1 / np.sqrt(self.in_features)
@@ -62,7 +88,7 @@ class Linear(PlainLayer):
         shapes: list[tuple[str, tuple[int, ...]]] = [("weight", (self.out_features, self.in_features))]
         if self.bias:
             shapes.append(("bias", (self.out_features,)))
-        self._draw_initial(shapes, self.dtype, draw)
+        self._draw_initial(shapes, self.dtype, draw, self.precision)
 
     @property
     def _reads(self) -> int:
@@ -74,28 +100,46 @@ class Linear(PlainLayer):
 
     def __repr__(self) -> str:
         bias = "" if self.bias else ", bias=False"
-        return f"Linear({self.in_features}, {self.out_features}{bias})"
+        precision = "" if self.precision is None else f", precision={self.precision!r}"
+        x_scale = "" if self.x_scale is None else f", x_scale={self.x_scale!r}"
+        return f"Linear({self.in_features}, {self.out_features}{bias}{precision}{x_scale})"
 
     def _packed(self, weights: Weights) -> Product:
         """Return the packed weights, which are kept with those they came from."""
         if weights.derived is None:
             bias = weights.arrays["bias"] if self.bias else np.zeros(self.out_features, self.dtype)
-            weights.derived = Product(weights.arrays["weight"], bias)
+            weight, scale = matrix(weights.arrays, "weight", self._kept_as)
+            scales = None if scale is None else (scale, self.x_scale)
+            weights.derived = Product(weight, bias, self._kept_as, scales, not self._is_whole)
         packed: Product = weights.derived
         return packed
 
+    def _gradients(self, weight: Array, bias: Array) -> dict[str, Array]:
+        """Return gradients by the names of the parameters."""
+        return {"weight": weight, "bias": bias} if self.bias else {"weight": weight}
+
+    def _evaluate(self, x: ArrayLike, weights: Weights) -> Array:
+        return self._product(as_vectors(x, self.in_features), self._packed(weights))[1]
+
+    def _evaluate_over(self, x: Array, weights: Weights) -> Array:
+        if x.ndim == 1 and x.dtype == self.dtype and len(x) == self.in_features:
+            y: Array = self._packed(weights).forward(x[None])[0]
+            return y
+        return self._evaluate(x, weights)
+
+    def _product(self, given: Array, packed: Product) -> tuple[Array, Array]:
+        """Return the vectors as rows, and y."""
+        rows = np.ascontiguousarray(given.reshape(-1, self.in_features), self.dtype)
+        return rows, packed.forward(rows).reshape(*given.shape[:-1], self.out_features)
+
     def _forward(self, x: ArrayLike, weights: Weights) -> tuple[Array, LayerTape]:
         given, packed = as_vectors(x, self.in_features), self._packed(weights)
-        rows = np.ascontiguousarray(given.reshape(-1, self.in_features), self.dtype)
-        y = np.empty((*given.shape[:-1], self.out_features), self.dtype)
-        packed.forward(rows, y.reshape(-1, self.out_features))
+        rows, y = self._product(given, packed)
 
         def backward(dy: Array) -> Gradients[None]:
             d_rows = np.ascontiguousarray(dy.reshape(-1, self.out_features), self.dtype)
-            dx = np.empty_like(rows)
-            gradients = {name: np.zeros_like(array) for name, array in weights.arrays.items()}
-            d_bias = gradients["bias"] if self.bias else np.zeros(self.out_features, self.dtype)
-            packed.backward(rows, d_rows, dx, gradients["weight"], d_bias)
+            dx, d_weight, d_bias = packed.backward(rows, d_rows)
+            gradients = self._gradients(d_weight, d_bias)
             return Gradients(dx.reshape(given.shape).astype(given.dtype, copy=False), None, gradients)
 
         return y, LayerTape(y.shape, backward)

@@ -1,14 +1,16 @@
-"""Steps brought to the same scale."""
+"""Normalisation: every step brought to the same scale."""
 
 from __future__ import annotations
+
+from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from .._arrays import Array, as_dtype, as_positive, as_size
-from ..gradients import Gradients
-from ..parameters import Weights
-from .base import LayerTape, PlainLayer, as_vectors
+from ..model.checks import Array, as_dtype, as_positive, as_size
+from ..model.gradients import Gradients
+from ..model.layer import LayerTape, PlainLayer, as_vectors
+from ..model.parameters import Weights
 
 
 class LayerNorm(PlainLayer):
@@ -39,10 +41,12 @@ class LayerNorm(PlainLayer):
     [[-1.0, 1.0], [-1.0, 1.0]]
     """
 
+    _fixed = PlainLayer._fixed | {"size", "eps", "dtype"}
+
     def __init__(self, size: int, eps: float = 1e-5, *, dtype: DTypeLike = "float32") -> None:
-        self.size = as_size(size, "size")
-        self.eps = as_positive(eps, "eps")
-        self.dtype = as_dtype(dtype)
+        self.size: Final = as_size(size, "size")
+        self.eps: Final = as_positive(eps, "eps")
+        self.dtype: Final = as_dtype(dtype)
         self._draw_initial(
             [("weight", (self.size,)), ("bias", (self.size,))],
             self.dtype,

@@ -1,111 +1,28 @@
-"""From all steps of each sequence to one vector, whatever stands past its end."""
+"""Readouts: from all steps of each sequence to one vector; what is past its end or masked is ignored."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import Final
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import DTypeLike, NDArray
 
-from .._arrays import Array, as_floats
-from ..gradients import Gradients
-from ..parameters import Parameterised
-from ..ragged import Padding, Sequences
-from .base import LayerTape
-
-Lengths = NDArray[np.int64]
-
-
-class Readout(Parameterised):
-    """Base of the readouts. A subclass reads (T, B, n) arrays, whatever their caller's layout."""
-
-    _reads = None
-    _gives = None
-
-    def __init__(self) -> None:
-        self._set_initial({})
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}()"
-
-    def __call__(
-        self,
-        x: ArrayLike,
-        *,
-        lengths: ArrayLike | None = None,
-        batch_first: bool = False,
-        bidirectional: bool = False,
-    ) -> Array:
-        """Return a vector for each sequence. See `forward`."""
-        y, _ = self.forward(x, lengths=lengths, batch_first=batch_first, bidirectional=bidirectional)
-        return y
-
-    def forward(
-        self,
-        x: ArrayLike,
-        *,
-        lengths: ArrayLike | None = None,
-        batch_first: bool = False,
-        bidirectional: bool = False,
-    ) -> tuple[Array, LayerTape]:
-        """Return a vector for each sequence, and a tape for `LayerTape.backward`.
-
-        In a `Sequential` all but `x` comes from the layers before.
-
-        Parameters
-        ----------
-        x : array (T, B, n), or (B, T, n) with `batch_first`, or (T, n) for one sequence
-        lengths : integer array (B,), optional
-            How many steps each sequence has, 0 to T.
-        batch_first : bool, default False
-        bidirectional : bool, default False
-            Whether `x` holds two directions, forward first; it matters to `LastStep` alone.
-
-        Returns
-        -------
-        y : array (B, n), or (n,) for one sequence
-            Zeros for a length of zero.
-        tape : LayerTape
-
-        Raises
-        ------
-        ValueError, TypeError
-            If an argument is not as above.
-        """
-        array = as_floats(x, "x")
-        if array.ndim not in (2, 3):
-            layout = "(B, T, n)" if batch_first else "(T, B, n)"
-            raise ValueError(f"x: expected shape {layout} or (T, n), got {array.shape}")
-        padding = Padding.of(array.shape[:-1], batch_first)
-        return self._forward(array, Sequences(padding, padding.lengths(lengths)), bidirectional)
-
-    def _forward(self, x: Array, sequences: Sequences, bidirectional: bool) -> tuple[Array, LayerTape]:
-        """Return the vectors, and their tape."""
-        padding, lengths = sequences.padding, sequences.lengths
-        if lengths is None:
-            lengths = np.full(padding.B, padding.T)
-        vectors, spread = self._read(padding.time_major(x), lengths, bidirectional)
-
-        def backward(dy: Array) -> Gradients[None]:
-            dx = np.zeros_like(x)
-            spread(dy.reshape(vectors.shape), padding.time_major(dx))
-            return Gradients(dx, None, {})
-
-        y = vectors[0] if padding.unbatched else vectors
-        return y, LayerTape(y.shape, backward)
-
-    def _read(
-        self, x: Array, lengths: Lengths, bidirectional: bool
-    ) -> tuple[Array, Callable[[Array, Array], None]]:
-        """Return the vectors (B, n), and what writes their gradient into zeros like `x`."""
-        raise NotImplementedError
+from .._core import Product
+from ..model.batch import Sequences
+from ..model.checks import Array, as_dtype, as_generator, as_size
+from ..model.layer import Directions, Readout, Spread
+from ..model.parameters import Weights
+from ..model.recurrent import Rng
 
 
 class LastStep(Readout):
-    """Each sequence's last step; of a bidirectional layer's reverse half its last, which is step 0.
+    """Each sequence's last step; for the reverse direction the step that it reads last, which is the first.
 
-    It is what h_n has of a recurrent layer's last layer. In a `Sequential` the two directions are told
-    apart as long as no `Linear` stands between.
+    That is h_n of the last layer of a recurrent model; of one with ``reverse=True`` what Keras returns for
+    `go_backwards`. In a `Sequential` the two directions are told apart as long as no `Linear` stands between.
+
+    This is not ``y[:, -1]`` of PyTorch, which of two directions has the reverse one's first step, when it has
+    read a single one: see `TorchLastStep`.
 
     Examples
     --------
@@ -115,26 +32,54 @@ class LastStep(Readout):
     array([[3., 4.]])
     >>> fastlstm.LastStep()(x, lengths=[2], bidirectional=True)
     array([[3., 2.]])
+    >>> fastlstm.LastStep()(x, lengths=[2], reverse=True)
+    array([[1., 2.]])
+    """
+
+    _tells_directions = True
+
+    def _read(
+        self, x: Array, sequences: Sequences, directions: Directions, weights: Weights
+    ) -> tuple[Array, Spread]:
+        columns = x.shape[2]
+        if directions == "both" and columns % 2:
+            raise ValueError(f"x: expected an even last axis, of two directions, got {columns}")
+        of_forward = {"forward": columns, "reverse": 0, "both": columns // 2}[directions]
+        some, first, last = sequences.ends()
+        y = np.zeros(x.shape[1:], x.dtype)
+        y[some, :of_forward] = x[last, some, :of_forward]
+        y[some, of_forward:] = x[first, some, of_forward:]
+
+        def spread(dy: Array, dx: Array) -> None:
+            dx[last, some, :of_forward] = dy[some, :of_forward]
+            dx[first, some, of_forward:] = dy[some, of_forward:]
+
+        return y, spread
+
+
+class TorchLastStep(Readout):
+    """Each sequence's last step, all columns of it: ``y[:, -1]`` as people write it in PyTorch.
+
+    For one direction that is `LastStep`. Of two directions the reverse one has read a single step there, the
+    last; `LastStep` takes it where it has read all. This one is for models that were trained with the former.
+
+    Examples
+    --------
+    >>> import numpy as np, fastlstm
+    >>> x = np.array([[[1.0, 2.0]], [[3.0, 4.0]], [[5.0, 6.0]]])    # three steps of one sequence
+    >>> fastlstm.TorchLastStep()(x, lengths=[2], bidirectional=True)
+    array([[3., 4.]])
     """
 
     def _read(
-        self, x: Array, lengths: Lengths, bidirectional: bool
-    ) -> tuple[Array, Callable[[Array, Array], None]]:
-        if bidirectional and x.shape[2] % 2:
-            raise ValueError(f"x: expected an even last axis, of two directions, got {x.shape[2]}")
-        half = x.shape[2] // 2 if bidirectional else x.shape[2]
-        sequences = np.flatnonzero(lengths)
-        last = lengths[sequences] - 1
-        first = np.zeros_like(last)
+        self, x: Array, sequences: Sequences, directions: Directions, weights: Weights
+    ) -> tuple[Array, Spread]:
+        some, _, last = sequences.ends()
         y = np.zeros(x.shape[1:], x.dtype)
-        y[sequences, :half] = x[last, sequences, :half]
-        if bidirectional:
-            y[sequences, half:] = x[first, sequences, half:]
+        y[some] = x[last, some]
 
         def spread(dy: Array, dx: Array) -> None:
-            dx[last, sequences, :half] = dy[sequences, :half]
-            if bidirectional:
-                dx[first, sequences, half:] = dy[sequences, half:]
+            dx[last, some] = dy[some]
 
         return y, spread
 
@@ -150,10 +95,10 @@ class MeanOverTime(Readout):
     """
 
     def _read(
-        self, x: Array, lengths: Lengths, bidirectional: bool
-    ) -> tuple[Array, Callable[[Array, Array], None]]:
-        real = real_steps(x, lengths)
-        weight = (1 / np.maximum(lengths, 1)).astype(x.dtype)[:, None]
+        self, x: Array, sequences: Sequences, directions: Directions, weights: Weights
+    ) -> tuple[Array, Spread]:
+        real = sequences.real()[:, :, None]
+        weight = (1 / np.maximum(sequences.steps, 1)).astype(x.dtype)[:, None]
 
         def spread(dy: Array, dx: Array) -> None:
             np.copyto(dx, dy * weight, where=real)
@@ -162,7 +107,7 @@ class MeanOverTime(Readout):
 
 
 class MaxOverTime(Readout):
-    """The largest over each sequence's steps; the gradient goes to the first of several.
+    """The maximum over each sequence's steps; of equal ones the first gets the gradient.
 
     Examples
     --------
@@ -172,12 +117,12 @@ class MaxOverTime(Readout):
     """
 
     def _read(
-        self, x: Array, lengths: Lengths, bidirectional: bool
-    ) -> tuple[Array, Callable[[Array, Array], None]]:
-        empty = (lengths == 0)[:, None]
+        self, x: Array, sequences: Sequences, directions: Directions, weights: Weights
+    ) -> tuple[Array, Spread]:
+        empty = (sequences.steps == 0)[:, None]
         if not len(x):
             return np.zeros(x.shape[1:], x.dtype), lambda dy, dx: None
-        at = np.where(real_steps(x, lengths), x, -np.inf).argmax(axis=0)[None]
+        at = np.where(sequences.real()[:, :, None], x, -np.inf).argmax(axis=0)[None]
 
         def spread(dy: Array, dx: Array) -> None:
             np.put_along_axis(dx, at, np.where(empty, 0, dy)[None], axis=0)
@@ -185,10 +130,76 @@ class MaxOverTime(Readout):
         return np.where(empty, 0, np.take_along_axis(x, at, axis=0)[0]), spread
 
 
-def real_steps(x: Array, lengths: Lengths) -> NDArray[np.bool_]:
-    """Return which steps of x (T, B, n) its sequences have, as (T, B, 1)."""
-    real: NDArray[np.bool_] = np.arange(len(x))[:, None, None] < lengths[:, None]
-    return real
+class AttentionPool(Readout):
+    """The mean over each sequence's steps, weighted by the softmax of a score that is learned: weight · x.
+
+    The weight is that of a `torch.nn.Linear(size, 1, bias=False)`; a bias would change nothing.
+
+    Parameters
+    ----------
+    size : int
+        Of the last axis.
+    dtype : {"float32", "float64"}, default "float32"
+    rng : numpy.random.Generator, seed or None
+        Draws the initial values, U(-1/sqrt(size), 1/sqrt(size)).
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is not as above.
+
+    Examples
+    --------
+    >>> import numpy as np, fastlstm
+    >>> pool = fastlstm.AttentionPool(1, dtype="float64").update({"weight": [[1.0]]})
+    >>> pool(np.log([[[1.0]], [[3.0]]])).round(3)       # shares of 1/4 and 3/4
+    array([[0.824]])
+    """
+
+    _fixed = Readout._fixed | {"size", "dtype"}
+
+    def __init__(self, size: int, *, dtype: DTypeLike = "float32", rng: Rng = None) -> None:
+        self.size: Final = as_size(size, "size")
+        self.dtype: Final = as_dtype(dtype)
+        bound, generator = 1 / np.sqrt(self.size), as_generator(rng)
+        self._draw_initial(
+            [("weight", (1, self.size))],
+            self.dtype,
+            lambda name, shape: generator.uniform(-bound, bound, shape),
+        )
+
+    @property
+    def _reads(self) -> int:
+        return self.size
+
+    def __repr__(self) -> str:
+        return f"AttentionPool({self.size})"
+
+    def _scores(self, x: Array, weights: Weights) -> Array:
+        """Return the score of each step, (T, B, 1)."""
+        if weights.derived is None:
+            weights.derived = Product(weights.arrays["weight"], np.zeros(1, self.dtype))
+        packed: Product = weights.derived
+        return packed.forward(np.ascontiguousarray(x.reshape(-1, self.size))).reshape(*x.shape[:2], 1)
+
+    def _read(
+        self, x: Array, sequences: Sequences, directions: Directions, weights: Weights
+    ) -> tuple[Array, Spread]:
+        real, weight = sequences.real()[:, :, None], weights.arrays["weight"]
+        steps = np.where(real, x, 0).astype(self.dtype, copy=False)
+        scores = np.where(real, self._scores(steps, weights), -np.inf)
+        most = scores.max(axis=0, initial=np.finfo(self.dtype).min)
+        shares = np.exp(scores - most)
+        total = sums_over_time(shares, real)
+        shares /= np.where(total > 0, total, 1)
+
+        def spread(dy: Array, dx: Array) -> dict[str, Array]:
+            d_shares = (steps * dy).sum(axis=2, keepdims=True)
+            d_scores = shares * (d_shares - (shares * d_shares).sum(axis=0))
+            dx[...] = shares * dy + d_scores * weight[0]
+            return {"weight": np.einsum("tbo,tbn->on", d_scores, steps).astype(self.dtype, copy=False)}
+
+        return sums_over_time(steps * shares, real), spread
 
 
 def sums_over_time(x: Array, real: NDArray[np.bool_]) -> Array:
@@ -196,8 +207,8 @@ def sums_over_time(x: Array, real: NDArray[np.bool_]) -> Array:
     if x.shape[2] > 1:
         sums: Array = x.sum(axis=0, where=real)
         return sums
-    # Here one step's number may lie beside the next one's, and NumPy would add them by halves and quarters,
-    # differently in each company.
+    # With one column NumPy may sum pairwise, in an order that depends on the rest of the batch: a sequence
+    # would have other bits alone than in a batch.
     steps = np.zeros((len(x) + 1, *x.shape[1:]), x.dtype)
     np.copyto(steps[1:], x, where=real)
     total: Array = np.add.accumulate(steps)[-1]

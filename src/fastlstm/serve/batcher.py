@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import threading
 import weakref
 from concurrent.futures import Future
@@ -11,10 +12,11 @@ from typing import Self
 
 from numpy.typing import ArrayLike
 
-from .._arrays import Array, as_nonnegative, as_size
-from ..recurrent import LSTM, RNN
-from ..sequential import Sequential
-from .batches import Limits, Model, as_sequence
+from ..model.base import Model
+from ..model.cells import one_of
+from ..model.checks import Array, as_nonnegative, as_size
+from ..predictors import Predictor
+from .batches import Limits, as_request
 from .metrics import Metrics
 from .worker import Worker
 
@@ -28,9 +30,11 @@ class Batcher:
 
     Parameters
     ----------
-    model : LSTM, RNN or Sequential
+    model : LSTM, RNN, Sequential or a fitted estimator
+        An estimator as it is now: to fit it again changes nothing here. Its sequences are answered by what
+        its `predict` returns for them: classes, numbers in their unit, or the steps that follow a series.
     max_batch : int, default 64
-        How many sequences run together at most; so many that wait leave at once.
+        How many sequences run together at most; as soon as so many wait, they run.
     max_delay : float, default 0.002
         For how many seconds the oldest waits for others to come.
     max_queue : int, default 1024
@@ -46,9 +50,9 @@ class Batcher:
 
     Notes
     -----
-    `close` answers what was accepted; so do the end of a `with` or `async with` block and the interpreter's
-    exit, and a batcher that is forgotten, with nobody waiting for it. A forked child has the batcher with
-    nothing in it and a thread of its own; futures from before the fork are its parent's.
+    `close` answers what was accepted. So do the end of a `with` or `async with` block and the interpreter's
+    exit; a batcher that is garbage-collected does so, too, but nothing waits for it. In a forked child the
+    batcher is empty and has its own thread; futures from before the fork belong to the parent.
 
     Examples
     --------
@@ -69,15 +73,19 @@ class Batcher:
 
     def __init__(
         self,
-        model: Model,
+        model: Model | Predictor,
         max_batch: int = 64,
         max_delay: float = 0.002,
         *,
         max_queue: int = 1024,
         max_steps: int | None = None,
     ) -> None:
-        if not isinstance(model, (LSTM, RNN, Sequential)):
-            raise TypeError(f"model: expected LSTM, RNN or Sequential, got {type(model).__name__}")
+        if isinstance(model, Predictor):
+            model._check_fitted()
+            model = copy.copy(model)
+        elif not isinstance(model, Model):
+            expected = one_of("Sequential", "an estimator")
+            raise TypeError(f"model: expected {expected}, got {type(model).__name__}")
         delay = as_nonnegative(max_delay, "max_delay")
         if delay > threading.TIMEOUT_MAX:
             raise ValueError(
@@ -102,14 +110,16 @@ class Batcher:
         Parameters
         ----------
         x : array (T, I), or integers (T,) for a model that begins with an `Embedding`
-            Of any length, 0 included; it is copied.
+            Of any length, 0 included; it is copied. For an estimator a sequence as its `predict` takes them,
+            or a row of its table; for a forecaster a series.
 
         Returns
         -------
         concurrent.futures.Future
-            Of an array (T, outputs), or (outputs,) after a readout: what `model(x)` returns as y. If it is
-            cancelled before its batch begins, the sequence is left out. An exception of the sequence's own
-            pass is its exception.
+            Of an array (T, outputs), or (outputs,) after a readout: what `model(x)` returns as y; of an
+            estimator's prediction. If it is cancelled before its batch begins, the sequence is left out. An
+            exception of the sequence's own pass is its exception; RuntimeError, with the cause, for one that
+            would end a program.
 
         Raises
         ------
@@ -118,9 +128,9 @@ class Batcher:
         QueueFull
             If `max_queue` sequences wait.
         RuntimeError
-            If the batcher was closed.
+            If the batcher was closed, or the system has no thread for it.
         """
-        return self._worker.put(as_sequence(x, self._model))
+        return self._worker.put(as_request(x, self._model))
 
     async def __call__(self, x: ArrayLike) -> Array:
         """Return a sequence's output. See `submit`; to cancel the task is to cancel the future."""

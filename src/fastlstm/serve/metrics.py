@@ -80,7 +80,7 @@ class Metrics:
 
 
 class Counts:
-    """The running counts behind `Metrics`; whoever changes or reads them holds a lock."""
+    """The running counts behind `Metrics`; they are changed and read under the worker's lock."""
 
     def __init__(self) -> None:
         self.running = 0

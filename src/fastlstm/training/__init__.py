@@ -1,8 +1,10 @@
 """Training: fit, and what it is made of: losses, optimisers, schedules and averages of weights."""
 
+from ..model.predict import predict
 from .averaging import EqualAverage, ExponentialAverage
 from .callbacks import Averaging, Callback, Progress
 from .clipping import clip_gradient_norm
+from .evaluation import evaluate
 from .fitting import fit, streams
 from .history import History
 from .losses import (
@@ -15,7 +17,6 @@ from .losses import (
     softmax_cross_entropy,
 )
 from .optimizers import SGD, Adagrad, Adam, AdamW, RMSprop
-from .prediction import evaluate, predict
 from .schedules import CosineSchedule, OneCycleSchedule, PlateauSchedule, StepSchedule
 
 __all__ = [

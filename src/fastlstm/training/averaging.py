@@ -8,14 +8,19 @@ from contextlib import contextmanager
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .._arrays import Array, as_floats, as_integers, as_share, check_shape
-from ..parameters import Parameterised
+from ..model.attributes import Setting
+from ..model.checks import Array, as_count, as_floats, as_integers, as_mapping, as_share
+from ..model.parameters import Parameterised
+from ..model.precision import check_trains
 
 
 class WeightAverage:
     """Base of the averages. A subclass says how much the n-th weights count."""
 
     def __init__(self, model: Parameterised) -> None:
+        if not isinstance(model, Parameterised):
+            raise TypeError(f"model: expected a layer or model, got {type(model).__name__}")
+        check_trains(model)
         self._model = model
         self._average = model.state_dict()
         self.count = 0
@@ -24,6 +29,9 @@ class WeightAverage:
     def _share(self, count: int) -> float:
         """Return the share in the average that the next weights get, after `count` others."""
         raise NotImplementedError
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self._model!r}: {self.count} updates>"
 
     def update(self) -> None:
         """Take the model's weights into the average; the first take its place."""
@@ -41,7 +49,7 @@ class WeightAverage:
         try:
             yield
         finally:
-            self._model.load_state_dict(own)
+            self._model._replace(own)
 
     def state_dict(self) -> dict[str, Array]:
         """Return copies of the average by the model's names, and "count"."""
@@ -55,20 +63,21 @@ class WeightAverage:
         ValueError, TypeError
             If a name is missing or surplus, or a value not of its shape; nothing has changed then.
         """
-        if mapping.keys() != {*self._average, "count"}:
-            raise ValueError(f"mapping: expected count and the model's names, got {', '.join(mapping)}")
+        names = as_mapping(mapping, "mapping", "names to arrays").keys()
+        if names != {*self._average, "count"}:
+            raise ValueError(
+                f"mapping: expected count and the model's names, got {', '.join(map(str, names))}"
+            )
         fresh = {
-            name: as_floats(mapping[name], name, array.dtype).copy() for name, array in self._average.items()
+            name: as_floats(mapping[name], name, array.dtype, array.shape).copy()
+            for name, array in self._average.items()
         }
-        for name, array in fresh.items():
-            check_shape(array, name, self._average[name].shape)
-        count = as_integers(mapping["count"], "count")
-        check_shape(count, "count", ())
-        self._average, self.count = fresh, int(count)
+        count = as_integers(mapping["count"], "count", ())
+        self._average, self.count = fresh, as_count(int(count), "count")
 
 
 class ExponentialAverage(WeightAverage):
-    """The average to which older weights add ever less, as `torch.optim.swa_utils.get_ema_multi_avg_fn`.
+    """An average in which older weights count ever less, as `torch.optim.swa_utils.get_ema_multi_avg_fn`.
 
     Parameters
     ----------
@@ -102,8 +111,10 @@ class ExponentialAverage(WeightAverage):
     4.0
     """
 
+    decay = Setting(as_share)
+
     def __init__(self, model: Parameterised, decay: float = 0.999) -> None:
-        self.decay = as_share(decay, "decay")
+        self.decay = decay
         super().__init__(model)
 
     def _share(self, count: int) -> float:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from numpy.typing import ArrayLike
 
+from ..model.base import Model
 from .averaging import WeightAverage
 from .history import History
-from .objective import Model
 from .optimizers import Optimizer
 
 
@@ -53,7 +53,7 @@ class Progress:
 
 
 class Callback:
-    """Base of the callbacks of `fastlstm.fit`; what a subclass does not need it leaves.
+    """Base of the callbacks of `fastlstm.fit`; a subclass overrides what it needs.
 
     A plain function counts as its `on_epoch`.
 
@@ -78,11 +78,14 @@ class Callback:
         """Do something after each epoch, and its validation."""
 
     def state_dict(self) -> Mapping[str, ArrayLike]:
-        """Return arrays that a checkpoint is to keep."""
+        """Return arrays of float32, float64 or int64 that a checkpoint is to keep."""
         return {}
 
     def load_state_dict(self, mapping: Mapping[str, Any]) -> None:
-        """Go on as the callback would have whose `state_dict` this is."""
+        """Go on as the callback would have whose `state_dict` this is.
+
+        The mapping may be of a damaged file: an exception refuses it, and the state before is loaded again.
+        """
 
 
 class Averaging(Callback):
@@ -104,6 +107,8 @@ class Averaging(Callback):
     """
 
     def __init__(self, average: WeightAverage) -> None:
+        if not isinstance(average, WeightAverage):
+            raise TypeError(f"average: expected an average of weights, got {average!r}")
         self.average = average
 
     def on_step(self, progress: Progress) -> None:
@@ -130,8 +135,14 @@ class EpochFunction(Callback):
         self._function(progress)
 
 
-def as_callback(value: Any) -> Callback:
-    """Return a callback, or a function as one; TypeError otherwise."""
+def as_callbacks(values: Any) -> list[Callback]:
+    """Return callbacks, functions among them as such; TypeError otherwise."""
+    if isinstance(values, (str, bytes, Mapping)) or not isinstance(values, Iterable):
+        raise TypeError(f"callbacks: expected a list of Callback objects or functions, got {values!r}")
+    return [_as_callback(value) for value in values]
+
+
+def _as_callback(value: Any) -> Callback:
     if isinstance(value, Callback):
         return value
     if not callable(value) or isinstance(value, type):

@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
-from .._arrays import as_nonnegative, as_positive, as_size
-from ..recurrent import Rng
-from .callbacks import Callback, Progress, as_callback
+from ..model.base import Model
+from ..model.checks import (
+    as_boolean,
+    as_generator,
+    as_nonnegative,
+    as_numbers,
+    as_path,
+    as_positive,
+    as_size,
+)
+from ..model.precision import rounded
+from ..model.quantized import as_smaller
+from ..model.recurrent import Rng
+from .callbacks import Callback, Progress, as_callbacks
 from .history import History
-from .objective import Loss, Model, Objective
+from .metrics import Metric, as_metrics
+from .objective import Loss, Objective, as_bptt
 from .optimizers import Adam, Optimizer
 from .ranks import Ranks
-from .run import Metric, Run, Source
+from .run import Run, Source
 from .samples import Samples
 from .schedules import Schedule
 
@@ -33,7 +45,7 @@ def fit(
     batch_size: int = 32,
     shuffle: bool = True,
     validation: Sequence[Any] | None = None,
-    metrics: Mapping[str, Metric] | None = None,
+    metrics: Mapping[str, Metric | str] | Sequence[str] | None = None,
     patience: int | None = None,
     max_norm: float | None = 1.0,
     bptt: int | None = None,
@@ -43,6 +55,7 @@ def fit(
     progress: bool | str | None = None,
     rng: Rng = None,
     comm: Any = None,
+    quantize: str | None = None,
 ) -> History:
     """Train a model.
 
@@ -79,8 +92,9 @@ def fit(
         Whether batches are made anew in each epoch, at random, of sequences of like lengths.
     validation : (x, y) or (x, y, sample_weight), optional
         As `data`; its loss in evaluation ends each epoch.
-    metrics : mapping of str to function, optional
-        Called with the list of outputs and the list of targets of all validation sequences.
+    metrics : list of str, or mapping of str to function or str, optional
+        "accuracy", "mean_absolute_error" or "root_mean_squared_error"; or functions, which are called with
+        the list of outputs and the list of targets of all validation sequences.
     patience : int, optional
         After how many epochs without a smaller validation loss (training loss, if there is no validation)
         to stop. The model gets the weights of the best epoch.
@@ -107,17 +121,22 @@ def fit(
         Train on all its ranks, each calling with the same arguments: each takes its share of a batch of
         `batch_size` times as many sequences, and all end with the same weights. The first rank's initial
         weights and order count; it alone shows progress and writes.
+    quantize : {"int8", "bfloat16"}, optional
+        Run with the weights, and what they multiply, rounded as `fastlstm.quantize` rounds them, so that the
+        model learns to do well with that; gradients are those of the numbers before rounding. The weights
+        themselves stay floats: quantise the model afterwards.
 
     Returns
     -------
     History
         Ctrl-C ends training after the step that runs: `History.stopped` is then "interrupted", and the
-        model has what was learned so far.
+        model has what was learned so far. `fit(...).or_interrupt()` raises KeyboardInterrupt instead.
 
     Raises
     ------
     ValueError, TypeError
-        If an argument is not as above, or the checkpoint is one of another run.
+        If an argument is not as above, or the checkpoint is one of another run, or not as `fit` writes
+        them; model, optimiser, schedule, callbacks and generators are as they were then.
     FloatingPointError
         If the loss or a gradient is no longer a number; the model is as it was before that step.
 
@@ -143,18 +162,24 @@ def fit(
         run = Run(objective, source, held_out, ranks)
         run.metrics = _metrics(metrics, validation)
         run.batch_size = as_size(batch_size, "batch_size")
-        run.bptt = _bptt(bptt, model, objective)
+        run.bptt = as_bptt(bptt, objective)
         run.max_norm = None if max_norm is None else as_positive(max_norm, "max_norm")
         run.patience = None if patience is None else as_size(patience, "patience")
-        run.callbacks = [as_callback(callback) for callback in callbacks]
-        run.rng = np.random.default_rng(rng) if shuffle else None
+        run.callbacks = as_callbacks(callbacks)
+        generator = as_generator(rng)
+        run.rng = generator if as_boolean(shuffle, "shuffle") else None
         last = as_size(epochs, "epochs")
         run.optimizer = _optimizer(optimizer, model)
         run.max_steps = None if max_steps is None else as_size(max_steps, "max_steps")
-        run.schedule = _schedule(schedule, run, last)
-        run.checkpoint = None if checkpoint is None else Path(checkpoint)
+        run.checkpoint = None if checkpoint is None else as_path(checkpoint, "checkpoint")
         run.checkpoint_every = as_nonnegative(checkpoint_every, "checkpoint_every")
-        return run.until(last, progress)
+        run.quantize = None if quantize is None else as_smaller(quantize, "quantize")
+        shown = _shown(progress)
+        with _rate_kept(run.optimizer):
+            run.schedule = _schedule(schedule, run, last)
+            run.begin(last)
+        with rounded(getattr(model, "layers", [model]), run.quantize):
+            return run.until(last, shown)
 
 
 def streams(x: Any, count: int) -> Any:
@@ -182,7 +207,7 @@ def streams(x: Any, count: int) -> Any:
     >>> streams(np.arange(7), 2).tolist()
     [[0, 1, 2], [3, 4, 5]]
     """
-    array = np.asarray(x)
+    array = as_numbers(x, "x")
     count = as_size(count, "count")
     if array.ndim == 0 or len(array) < count:
         raise ValueError(f"x: expected at least {count} steps, got shape {array.shape}")
@@ -192,14 +217,10 @@ def streams(x: Any, count: int) -> Any:
 
 def _source(data: Any, objective: Objective) -> Source:
     """Return what makes each epoch's samples."""
-
-    def made(epoch: int) -> Samples:
-        return Samples(data(epoch), objective.model, objective.labels)
-
     if callable(data):
-        return Source(made, made(0), fresh=True)
+        return Source(lambda epoch: Samples(data(epoch), objective.model, objective.labels))
     samples = Samples(data, objective.model, objective.labels)
-    return Source(lambda epoch: samples, samples, fresh=False)
+    return Source(lambda epoch: samples)
 
 
 def _optimizer(given: Any, model: Model) -> Optimizer:
@@ -214,6 +235,17 @@ def _optimizer(given: Any, model: Model) -> Optimizer:
     return made
 
 
+@contextmanager
+def _rate_kept(optimizer: Optimizer) -> Iterator[None]:
+    """Give an optimiser its rate back, which a schedule changes when it is made, if the block fails."""
+    rate = optimizer.lr
+    try:
+        yield
+    except BaseException:
+        optimizer.lr = rate
+        raise
+
+
 def _schedule(given: Any, run: Run, epochs: int) -> Schedule | None:
     made = given
     if made is not None and not isinstance(made, Schedule) and callable(made):
@@ -226,28 +258,16 @@ def _schedule(given: Any, run: Run, epochs: int) -> Schedule | None:
     return made
 
 
-def _bptt(bptt: int | None, model: Any, objective: Objective) -> int | None:
-    if bptt is None:
-        return None
-    steps = as_size(bptt, "bptt")
-    layers = getattr(model, "layers", [model])
-    if (
-        model.has_readout
-        or objective.labels
-        or any(getattr(layer, "bidirectional", False) for layer in layers)
-    ):
-        raise ValueError(
-            f"bptt: expected None for a model with a readout or two directions, or for CTC, got {bptt}"
-        )
-    return steps
+def _shown(progress: Any) -> bool | str | None:
+    if progress is None or isinstance(progress, str):
+        return progress
+    if not isinstance(progress, (bool, np.bool_)):
+        raise TypeError(f"progress: expected True, False, None or a string, got {progress!r}")
+    return bool(progress)
 
 
-def _metrics(metrics: Mapping[str, Metric] | None, validation: Any) -> Mapping[str, Metric]:
-    if not metrics:
-        return {}
-    if validation is None:
+def _metrics(metrics: Any, validation: Any) -> Mapping[str, Metric]:
+    chosen = {} if metrics is None else as_metrics(metrics)
+    if chosen and validation is None:
         raise ValueError("metrics: expected validation data with them, got none")
-    for name, metric in metrics.items():
-        if not callable(metric):
-            raise TypeError(f"metrics: expected functions, got {metric!r} as {name!r}")
-    return dict(metrics)
+    return chosen

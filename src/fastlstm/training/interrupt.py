@@ -8,7 +8,7 @@ from types import FrameType
 
 
 class Interrupt:
-    """While entered, a first Ctrl-C only sets `asked`; a second is a KeyboardInterrupt, as ever.
+    """While entered, a first Ctrl-C only sets `asked`; a second is a KeyboardInterrupt, as usual.
 
     Where Python doesn't handle Ctrl-C itself, or outside its main thread, nothing is changed.
     """

@@ -1,11 +1,12 @@
 """Optimisers: from gradients to new weights.
 
-All are those of `torch.optim`, with its names and defaults. A parameter and what is remembered of it are
-worked on in pieces that stay in the cache, in place but for two pieces of scratch.
+All are those of `torch.optim`, with its names and defaults. A parameter and its running means are updated in
+pieces that stay in the cache.
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,11 +14,27 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .._arrays import Array, as_floats, as_integers, as_nonnegative, as_positive, as_share, check_shape
 from .._core import adam
-from ..parameters import Parameterised
+from ..model.attributes import Fixed, Setting
+from ..model.checks import (
+    Array,
+    as_boolean,
+    as_count,
+    as_floats,
+    as_integers,
+    as_mapping,
+    as_nonnegative,
+    as_positive,
+    as_share,
+    check_nonnegative,
+)
+from ..model.parameters import Parameterised, frozen
+from ..model.precision import check_trains
 
 NamedGradients = Mapping[str, Array]
+
+SQUARES = ("square", "sum")
+"""Which remembered arrays are sums of squares: their roots are taken."""
 
 PIECE = 1 << 15
 """How many numbers are worked on at a time."""
@@ -31,19 +48,34 @@ class Memory:
     arrays: dict[str, Array] = field(default_factory=dict)
 
 
-class Optimizer:
+def _as_betas(value: tuple[float, float], name: str) -> tuple[float, float]:
+    """Return `value` as Adam's decays; TypeError or ValueError otherwise."""
+    if not isinstance(value, (tuple, list)) or len(value) != 2:
+        raise ValueError(f"{name}: expected two numbers in [0, 1), got {value!r}")
+    return as_share(value[0], name), as_share(value[1], name)
+
+
+class Optimizer(Fixed):
     """Base of the optimisers. A subclass names what it remembers, and makes a change of a gradient."""
 
-    _remembered: tuple[str, ...] = ()
+    lr = Setting(as_nonnegative)
+    weight_decay = Setting(as_nonnegative)
+    _fixed = frozenset({"models"})
 
     def __init__(self, models: Sequence[Parameterised], lr: float, weight_decay: float) -> None:
-        self._lr = as_positive(lr, "lr")
-        self.weight_decay = as_nonnegative(weight_decay, "weight_decay")
-        self._models = list(models)
+        self.lr = as_positive(lr, "lr")
+        self.weight_decay = weight_decay
+        self._models = _as_models(models)
         self._memories = [
             {name: Memory(0, self._initial(array)) for name, array in model.parameters.items()}
             for model in self._models
         ]
+
+    def __repr__(self) -> str:
+        taken = inspect.signature(type(self).__init__).parameters
+        known = {name: getattr(self, name) for name in taken if name != "models" and hasattr(self, name)}
+        settings = "".join(f", {name}={value!r}" for name, value in known.items())
+        return f"{type(self).__name__}({self._models!r}{settings})"
 
     @property
     def models(self) -> tuple[Parameterised, ...]:
@@ -51,13 +83,9 @@ class Optimizer:
         return tuple(self._models)
 
     @property
-    def lr(self) -> float:
-        """The learning rate; setting it takes any number of at least 0."""
-        return self._lr
-
-    @lr.setter
-    def lr(self, lr: float) -> None:
-        self._lr = as_nonnegative(lr, "lr")
+    def _remembered(self) -> tuple[str, ...]:
+        """What is remembered of a parameter, by name."""
+        return ()
 
     def _initial(self, parameter: Array) -> dict[str, Array]:
         """Return what is remembered of a parameter at first."""
@@ -81,39 +109,41 @@ class Optimizer:
         Raises
         ------
         ValueError, TypeError
-            If there are not as many mappings as models, or one has a name or a shape that its model has
-            not, or no array of floats; nothing has changed then.
+            If there are not as many mappings as models, or nothing in them, or one has a name or a shape that
+            its model has not, or no array of floats; nothing has changed then.
         """
         checked = self._checked(gradients)
         for model, named, memories in zip(self._models, checked, self._memories, strict=True):
             parameters = model.parameters
-            model.update(
+            # Not `update`, which checks every number: that would be one more pass over the weights.
+            model._replace(
                 {
-                    name: self._moved(parameters[name], gradient, memories[name])
+                    name: frozen(self._moved(parameters[name], gradient, memories[name]))
                     for name, gradient in named.items()
                 }
             )
 
     def _checked(self, gradients: Sequence[NamedGradients]) -> list[dict[str, Array]]:
-        if len(gradients) != len(self._models):
-            raise ValueError(
-                f"gradients: expected a mapping for each of {len(self._models)} models, got {len(gradients)}"
+        expected = f"a list of a mapping for each of {len(self._models)} models"
+        if not isinstance(gradients, (list, tuple)):
+            raise TypeError(
+                f"gradients: expected {expected}, got {type(gradients).__name__}{_in_a_list(gradients)}"
             )
-        checked = []
-        for model, named in zip(self._models, gradients, strict=True):
-            parameters = model.parameters
-            surplus = [name for name in named if name not in parameters]
-            if surplus:
-                raise ValueError(f"gradients: expected names of {model!r}'s parameters, got {surplus[0]!r}")
-            arrays = {name: as_floats(gradient, name) for name, gradient in named.items()}
-            for name, array in arrays.items():
-                check_shape(array, name, parameters[name].shape)
-            checked.append(arrays)
+        if len(gradients) != len(self._models):
+            raise ValueError(f"gradients: expected {expected}, got {len(gradients)}")
+        checked = [
+            _named_gradients(model, named) for model, named in zip(self._models, gradients, strict=True)
+        ]
+        if not any(checked):
+            raise ValueError("gradients: expected that of at least one parameter, got none")
         return checked
 
     def _moved(self, parameter: Array, gradient: Array, memory: Memory) -> Array:
         """Return the parameter after a step."""
         memory.steps += 1
+        for name in self._remembered:
+            if name not in memory.arrays:  # momentum was set after the first step
+                memory.arrays[name] = np.zeros_like(parameter)
         moved = np.empty_like(parameter)
         old, new, slope = parameter.reshape(-1), moved.reshape(-1), gradient.reshape(-1)
         flat = {name: array.reshape(-1) for name, array in memory.arrays.items()}
@@ -162,6 +192,7 @@ class Optimizer:
             If a name is missing or surplus, or a value not of its shape; nothing has changed then.
         """
         current = self.state_dict()
+        as_mapping(mapping, "mapping", "names to arrays")
         missing, surplus = current.keys() - mapping.keys(), mapping.keys() - current.keys()
         if missing or surplus:
             raise ValueError(
@@ -171,10 +202,12 @@ class Optimizer:
         fresh: dict[str, NDArray[Any]] = {}
         for name, array in current.items():
             if array.dtype.kind == "i":
-                fresh[name] = as_integers(mapping[name], name)
+                fresh[name] = as_integers(mapping[name], name, array.shape)
+                as_count(int(fresh[name]), name)
             else:
-                fresh[name] = as_floats(mapping[name], name, array.dtype).copy()
-            check_shape(fresh[name], name, array.shape)
+                fresh[name] = as_floats(mapping[name], name, array.dtype, array.shape).copy()
+            if name.rpartition(".")[2] in SQUARES:
+                check_nonnegative(fresh[name], name)
         self.lr = float(fresh["lr"])
         for name, memory in self._named_memories():
             memory.steps = int(fresh[f"{name}.steps"])
@@ -195,11 +228,11 @@ class SGD(Optimizer):
     lr : float, default 1e-3
         Learning rate; may be set anew between steps.
     momentum : float, default 0.0
-        Share of the last change's direction that goes on, in [0, 1).
+        Share of the previous change that is added to the next one, in [0, 1).
     weight_decay : float, default 0.0
         This many times the weights is added to their gradient.
     nesterov : bool, default False
-        Whether to look ahead by the momentum.
+        Whether the momentum is Nesterov's, which looks one step ahead.
 
     Raises
     ------
@@ -223,6 +256,9 @@ class SGD(Optimizer):
     True
     """
 
+    momentum = Setting(as_share)
+    nesterov = Setting(as_boolean)
+
     def __init__(
         self,
         models: Sequence[Parameterised],
@@ -231,12 +267,15 @@ class SGD(Optimizer):
         weight_decay: float = 0.0,
         nesterov: bool = False,
     ) -> None:
-        self.momentum = as_share(momentum, "momentum")
-        self.nesterov = bool(nesterov)
+        self.momentum = momentum
+        self.nesterov = nesterov
         if self.nesterov and not self.momentum:
             raise ValueError("nesterov: expected a momentum above 0 with it, got momentum=0")
-        self._remembered = ("velocity",) if self.momentum else ()
         super().__init__(models, lr, weight_decay)
+
+    @property
+    def _remembered(self) -> tuple[str, ...]:
+        return ("velocity",) if self.momentum else ()
 
     def _change(self, gradient: Array, scratch: Array, memory: Mapping[str, Array], steps: int) -> None:
         if self.momentum:
@@ -286,6 +325,8 @@ class Adam(Optimizer):
     """
 
     _remembered = ("mean", "square")
+    betas = Setting(_as_betas)
+    eps = Setting(as_positive)
 
     def __init__(
         self,
@@ -295,10 +336,8 @@ class Adam(Optimizer):
         eps: float = 1e-8,
         weight_decay: float = 0.0,
     ) -> None:
-        if not isinstance(betas, (tuple, list)) or len(betas) != 2:
-            raise ValueError(f"betas: expected two numbers in [0, 1), got {betas!r}")
-        self.betas = as_share(betas[0], "betas"), as_share(betas[1], "betas")
-        self.eps = as_positive(eps, "eps")
+        self.betas = betas
+        self.eps = eps
         super().__init__(models, lr, weight_decay)
 
     def _decays(self) -> tuple[float, float]:
@@ -385,7 +424,7 @@ class RMSprop(Optimizer):
     weight_decay : float, default 0.0
         This many times the weights is added to their gradient.
     momentum : float, default 0.0
-        Share of the last change that goes on, in [0, 1).
+        Share of the previous change that is added to the next one, in [0, 1).
     centered : bool, default False
         Whether to divide by the standard deviation instead.
 
@@ -411,6 +450,11 @@ class RMSprop(Optimizer):
     True
     """
 
+    alpha = Setting(as_share)
+    eps = Setting(as_positive)
+    momentum = Setting(as_share)
+    centered = Setting(as_boolean)
+
     def __init__(
         self,
         models: Sequence[Parameterised],
@@ -421,16 +465,19 @@ class RMSprop(Optimizer):
         momentum: float = 0.0,
         centered: bool = False,
     ) -> None:
-        self.alpha = as_share(alpha, "alpha")
-        self.eps = as_positive(eps, "eps")
-        self.momentum = as_share(momentum, "momentum")
-        self.centered = bool(centered)
-        self._remembered = (
+        self.alpha = alpha
+        self.eps = eps
+        self.momentum = momentum
+        self.centered = centered
+        super().__init__(models, lr, weight_decay)
+
+    @property
+    def _remembered(self) -> tuple[str, ...]:
+        return (
             "square",
             *(("mean",) if self.centered else ()),
             *(("velocity",) if self.momentum else ()),
         )
-        super().__init__(models, lr, weight_decay)
 
     def _change(self, gradient: Array, scratch: Array, memory: Mapping[str, Array], steps: int) -> None:
         square = memory["square"]
@@ -495,6 +542,9 @@ class Adagrad(Optimizer):
     """
 
     _remembered = ("sum",)
+    lr_decay = Setting(as_nonnegative)
+    eps = Setting(as_positive)
+    _fixed = Optimizer._fixed | {"initial_accumulator_value"}
 
     def __init__(
         self,
@@ -505,11 +555,11 @@ class Adagrad(Optimizer):
         initial_accumulator_value: float = 0.0,
         eps: float = 1e-10,
     ) -> None:
-        self.lr_decay = as_nonnegative(lr_decay, "lr_decay")
+        self.lr_decay = lr_decay
         self.initial_accumulator_value = as_nonnegative(
             initial_accumulator_value, "initial_accumulator_value"
         )
-        self.eps = as_positive(eps, "eps")
+        self.eps = eps
         super().__init__(models, lr, weight_decay)
 
     def _initial(self, parameter: Array) -> dict[str, Array]:
@@ -522,6 +572,35 @@ class Adagrad(Optimizer):
         scratch += self.eps
         gradient /= scratch
         gradient *= self.lr / (1 + (steps - 1) * self.lr_decay)
+
+
+def _as_models(models: Any) -> list[Parameterised]:
+    """Return the models that an optimiser is to move; ValueError or TypeError if they are none."""
+    if isinstance(models, Mapping):
+        raise TypeError("models: expected a list of models, got their parameters: write Adam([model])")
+    if not isinstance(models, (list, tuple)):
+        raise TypeError(f"models: expected a list of models, got {type(models).__name__}{_in_a_list(models)}")
+    for place, model in enumerate(models):
+        if not isinstance(model, Parameterised):
+            raise TypeError(f"models: expected layers or models, got {type(model).__name__} at {place}")
+        check_trains(model, "models")
+    if not any(model.parameters for model in models):
+        raise ValueError(f"models: expected at least one with parameters, got {list(models)}")
+    return list(models)
+
+
+def _in_a_list(value: object) -> str:
+    """Return the end of a sentence on something that should stand in a list."""
+    return ": write [it]" if isinstance(value, (Mapping, Parameterised)) else ""
+
+
+def _named_gradients(model: Parameterised, gradients: Any) -> dict[str, Array]:
+    """Return the checked gradients of a model's parameters."""
+    named, parameters = as_mapping(gradients, "gradients", "names to arrays for each model"), model.parameters
+    surplus = [name for name in named if name not in parameters]
+    if surplus:
+        raise ValueError(f"gradients: expected names of {model!r}'s parameters, got {surplus[0]!r}")
+    return {name: as_floats(gradient, name, shape=parameters[name].shape) for name, gradient in named.items()}
 
 
 def _decay_towards_square(square: Array, gradient: Array, decay: float, scratch: Array) -> None:

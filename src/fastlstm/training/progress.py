@@ -26,7 +26,10 @@ class Bar:
         self._epoch, self._validation = 0, ""
         self._steps_called = shown if isinstance(shown, str) else "real steps"
         hidden = not shown if isinstance(shown, bool) else None
-        self._bar: Any = tqdm(total=steps, unit="step", dynamic_ncols=True, mininterval=0.2, disable=hidden)
+        # What training came to is in its history: a bar that stays would stand between what is printed.
+        self._bar: Any = tqdm(
+            total=steps, unit="step", dynamic_ncols=True, mininterval=0.2, disable=hidden, leave=False
+        )
 
     def __enter__(self) -> Bar:
         return self

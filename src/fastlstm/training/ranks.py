@@ -1,13 +1,14 @@
 """Several processes that train one model, over MPI.
 
-All hold the same data and the same weights; of each batch, each takes its share, and the gradients' mean
-is everyone's.
+All ranks hold the same data and the same weights. Each takes its share of each batch, and all use the mean of
+their gradients.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+import time
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,8 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from .._arrays import Array
-from .samples import Indices
+from ..model.checks import Array
+from ..model.sequences import Indices
+
+FORWARDED_SECONDS = 0.2
+"""How long a rank that failed waits before it ends the job, so that the launcher forwards what it said."""
 
 
 class Ranks:
@@ -81,18 +85,19 @@ class Ranks:
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """End the whole job if this rank fails: the others would wait for it for ever."""
+        """End the whole job if this rank fails: the others would wait for it without end."""
         try:
             yield
         except Exception as error:
             if self.size > 1:
-                traceback.print_exc()
                 print(
+                    f"{traceback.format_exc()}"
                     f"fastlstm.fit: rank {self.rank} of {self.size} (process {os.getpid()}) ended with "
                     f"{type(error).__name__}: {error}; the job ends. A checkpoint can be gone on with.",
                     file=sys.stderr,
                     flush=True,
                 )
+                time.sleep(FORWARDED_SECONDS)
                 self._comm.Abort(1)
             raise
 

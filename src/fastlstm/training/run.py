@@ -10,32 +10,48 @@ from typing import Any
 
 import numpy as np
 
-from .._arrays import Array
-from ..saving import described
+from ..files.description import described
+from ..files.whole import regular_file
+from ..model.checks import Array, as_fields
+from ..model.sequences import Indices
 from .callbacks import Callback, Progress
-from .checkpoint import Saved, flat_state, generator_states, nested_state, set_generator_states
+from .checkpoint import (
+    NUMBERS,
+    Saved,
+    as_history,
+    check_form,
+    flat_state,
+    load_all,
+    nested_state,
+    understood,
+)
 from .clipping import clip_gradient_norm
+from .evaluation import LossSums, assess
+from .generators import generator_states, restored, take_over
 from .history import History
 from .interrupt import Interrupt
+from .metrics import Metric
 from .objective import Objective
 from .optimizers import Optimizer
-from .prediction import LossSums, assess
 from .progress import Bar
 from .ranks import Ranks
-from .samples import Batch, Indices, Samples
+from .samples import Batch, Samples
 from .schedules import PlateauSchedule, Schedule, Timed
 
-Metric = Callable[[list[Array], list[Any]], float]
-"""From the outputs and the targets of all validation sequences to a number."""
 
-
-@dataclass
 class Source:
-    """What makes each epoch's samples; `first` are those of epoch 0, `fresh` whether others have others."""
+    """What makes each epoch's samples, once for each; `first` are those of epoch 0."""
 
-    of_epoch: Callable[[int], Samples]
-    first: Samples
-    fresh: bool
+    def __init__(self, make: Callable[[int], Samples]) -> None:
+        self._make = make
+        self._epoch = 0
+        self.first = self._latest = make(0)
+
+    def of(self, epoch: int) -> Samples:
+        """Return an epoch's samples."""
+        if epoch != self._epoch:
+            self._latest, self._epoch = self._make(epoch), epoch
+        return self._latest
 
 
 @dataclass
@@ -67,6 +83,7 @@ class Run:
     callbacks: list[Callback]
     checkpoint: Path | None
     checkpoint_every: float
+    quantize: str | None
 
     def __init__(self, objective: Objective, source: Source, held_out: Samples | None, ranks: Ranks) -> None:
         self._objective = objective
@@ -77,7 +94,7 @@ class Run:
         self._ranks = ranks
         self._history = History()
         self._sums = EpochSums()
-        self._order_state: Any = None
+        self._order_states: list[Any] = []
         self._state: Any = None
         self._best: Mapping[str, Array] | None = None
         self._best_loss, self._waited = float("inf"), 0
@@ -88,22 +105,19 @@ class Run:
     def until(self, last: int, progress: bool | str | None) -> History:
         """Train until the last epoch; return what was recorded."""
         self._progress = Progress(self._model, self.optimizer, self._history)
-        self._begin()
         bar = Bar(last, self.steps_until(last), progress if self._ranks.first else False)
         bar.start(self._history.epochs, self._history.steps)
         with bar, Interrupt() as interrupt:
-            while self._history.epochs < last and not self._reason():
-                if not self._epoch(bar, interrupt):
-                    self._history.stopped = "interrupted"
-                    return self._finished()
+            while self._history.epochs < last and not self._reason() and self._epoch(bar, interrupt):
                 bar.end_epoch(self._history)
-        self._history.stopped = self._reason() or "finished"
+        # Ctrl-C may come after the last step, too: while the last epoch is validated and kept.
+        interrupted = self._agreed(interrupt.asked)
+        self._history.stopped = "interrupted" if interrupted else self._reason() or "finished"
         return self._finished()
 
     def _epoch(self, bar: Bar, interrupt: Interrupt) -> bool:
         """Go through an epoch, or through what is left of it; return False if it was interrupted."""
-        if self._source.fresh and self._history.epochs:
-            self._samples = self._source.of_epoch(self._history.epochs)
+        self._samples = self._source.of(self._history.epochs)
         whole = True
         for batch in self._steps():
             self._step(batch)
@@ -117,24 +131,29 @@ class Run:
         self._end_epoch(whole)
         return True
 
-    def _begin(self) -> None:
-        """Start afresh, the same on all ranks, or go on from a checkpoint."""
+    def begin(self, last: int) -> None:
+        """Start afresh, the same on all ranks, or go on from a checkpoint towards the last epoch."""
         saved = None
-        if self.checkpoint is not None and self._ranks.first and self.checkpoint.exists():
+        if self.checkpoint is not None and self._ranks.first and regular_file(self.checkpoint, "checkpoint"):
             saved = Saved.read(self.checkpoint)
         saved = self._ranks.same(saved)
         if saved is not None:
             saved.check(self._setup())
-            self._load(saved)
+            self._load(saved, last)
             return
         self._model.load_state_dict(self._ranks.same(self._model.state_dict()))
-        if self.rng is not None:
-            set_generator_states([self.rng], self._ranks.same(generator_states([self.rng])))
+        first = self._ranks.same(generator_states(self._rngs))
+        take_over(self._rngs, restored(self._rngs, first))
 
     def steps_until(self, last: int) -> int:
         """Return how many steps there are until the last epoch; with `bptt` and at random, about."""
-        steps = last * sum(map(self._windows_in, self._samples.plan(self._together, None)))
+        steps = last * sum(map(self._windows_in, self._source.first.plan(self._together, None)))
         return steps if self.max_steps is None else min(steps, self.max_steps)
+
+    @property
+    def _rngs(self) -> list[np.random.Generator]:
+        """What makes the order of an epoch; nothing, if that is as the data come."""
+        return [] if self.rng is None else [self.rng]
 
     @property
     def _together(self) -> int:
@@ -148,10 +167,9 @@ class Run:
 
     def _steps(self) -> Iterator[Batch]:
         """Yield what each step of this epoch learns from, without those that are done."""
-        if self.rng is not None:
-            if self._sums.done:
-                set_generator_states([self.rng], self._order_state)
-            self._order_state = generator_states([self.rng])
+        if self._sums.done:
+            take_over(self._rngs, restored(self._rngs, self._order_states))
+        self._order_states = generator_states(self._rngs)
         skipped = self._sums.done
         for chosen in self._samples.plan(self._together, self.rng):
             windows = self._windows_in(chosen)
@@ -204,9 +222,10 @@ class Run:
         return asked if self._ranks.size == 1 else self._ranks.sums(float(asked))[0] > 0
 
     def _end_epoch(self, whole: bool) -> None:
-        """Record the epoch, validate, and look whether there is progress.
+        """Validate, record the epoch, and count epochs without progress.
 
-        A checkpoint of an epoch that was cut short is one in its middle: with more steps, it is not.
+        The checkpoint of an epoch that `max_steps` ends early is written first, in the epoch's middle: a run
+        with more steps goes on from there.
         """
         if not whole:
             self._keep()
@@ -216,7 +235,9 @@ class Run:
             "seconds": self._sums.seconds,
             "steps_per_second": self._sums.rate,
         }
+        started = time.perf_counter()
         numbers |= self._validated()
+        numbers["seconds"] += time.perf_counter() - started
         self._history.append(numbers)
         self._sums = EpochSums()
         judged = numbers.get("val_loss", numbers["loss"])
@@ -287,6 +308,7 @@ class Run:
             "batch_size": self.batch_size,
             "bptt": self.bptt,
             "shuffle": self.rng is not None,
+            "quantize": self.quantize,
             "ranks": self._ranks.size,
             "callbacks": [type(callback).__name__ for callback in self.callbacks],
         }
@@ -302,39 +324,96 @@ class Run:
             return
         numbers = {
             "sums": asdict(self._sums),
-            "order": self._order_state,
-            "rng": None if self.rng is None else generator_states([self.rng]),
+            "order": self._order_states,
+            "rng": generator_states(self._rngs),
             "draws": draws,
-            "history": dict(self._history),
             "step": self._history.steps,
-            "best": [self._best_loss, self._waited, self._history.best_epoch],
+            "best": {"loss": self._best_loss, "waited": self._waited, "epoch": self._history.best_epoch},
             "schedule": None if self.schedule is None else self.schedule.state_dict(),
         }
         tensors: dict[str, Mapping[str, Any]] = {
             "model": self._model.parameters,
             "best": self._best or {},
             "optimizer": self.optimizer.state_dict(),
+            "history": {name: np.array(curve) for name, curve in self._history.items()},
         }
         tensors |= {f"state {rank}": state for rank, state in enumerate(states)}
         tensors |= {f"callback {k}": callback.state_dict() for k, callback in enumerate(self.callbacks)}
         Saved(self._setup(), numbers, tensors).write(self.checkpoint)
 
-    def _load(self, saved: Saved) -> None:
-        """Go on from a checkpoint."""
-        numbers, tensors = saved.numbers, saved.tensors
-        self._model.load_state_dict(tensors["model"])
-        self.optimizer.load_state_dict(tensors["optimizer"])
+    def _load(self, saved: Saved, last: int) -> None:
+        """Go on from a checkpoint: all of it is compared before anything changes."""
+        assert self.checkpoint is not None
+        with understood(self.checkpoint):
+            self._check_groups(saved)
+            numbers = as_fields(saved.numbers, "numbers", NUMBERS)
+            history, sums = self._history_of(saved, numbers), EpochSums(**numbers["sums"])
+            rngs, orders = restored(self._rngs, numbers["rng"]), restored(self._rngs, numbers["order"])
+            draws = restored(self._model.generators, self._own(numbers["draws"]))
+        state: Any = None
+        if history.epochs < last:
+            self._samples = self._source.of(history.epochs)
+            with understood(self.checkpoint):
+                state = self._state_of(saved, sums.done, orders)
+        with understood(self.checkpoint):
+            self._load_parts(saved, numbers["schedule"])
+        take_over(self._rngs, rngs)
+        take_over(self._model.generators, draws)
+        self._history, self._sums, self._order_states, self._state = history, sums, numbers["order"], state
+        self._best_loss, self._waited = numbers["best"]["loss"], numbers["best"]["waited"]
+        self._best = saved.tensors.get("best")
+
+    def _check_groups(self, saved: Saved) -> None:
+        """Refuse arrays that belong to nothing, and weights that are not those of the model."""
+        known = {"model", "best", "optimizer", "history"}
+        known |= {f"state {rank}" for rank in range(self._ranks.size)}
+        known |= {f"callback {k}" for k in range(len(self.callbacks))}
+        surplus = saved.tensors.keys() - known
+        if surplus:
+            raise ValueError(f"tensors: expected those of this run, surplus {', '.join(sorted(surplus))}")
+        for group in {"model", "best"} & saved.tensors.keys():
+            check_form(saved.tensors[group], self._model.parameters, group)
+
+    def _history_of(self, saved: Saved, numbers: Mapping[str, Any]) -> History:
+        history = as_history(saved.group("history"))
+        history.steps, history.best_epoch = numbers["step"], numbers["best"]["epoch"]
+        if ("best" in saved.tensors) != (history.best_epoch in range(1, history.epochs + 1)):
+            expected = f"weights of one of {history.epochs} epochs, or none and no epoch"
+            raise ValueError(f"best: expected {expected}, got epoch {history.best_epoch}")
+        return history
+
+    def _own(self, draws: object) -> object:
+        """Return this rank's part of what all ranks have."""
+        if not isinstance(draws, list) or len(draws) != self._ranks.size:
+            raise ValueError(f"draws: expected a list for {self._ranks.size} ranks, got another")
+        return draws[self._ranks.rank]
+
+    def _state_of(self, saved: Saved, done: int, orders: list[np.random.Generator]) -> Any:
+        """Return the state with which the epoch goes on in the middle of a batch; None between batches."""
+        batch = self._batch_after(done, orders)
+        if self.bptt is None or batch is None:
+            return None
+        found = saved.group(f"state {self._ranks.rank}")
+        check_form(found, flat_state(self._objective.zero_state(batch)), "state")
+        return nested_state(found)
+
+    def _batch_after(self, done: int, orders: list[np.random.Generator]) -> Batch | None:
+        """Return the batch in whose middle an epoch is after so many steps; None if it is between two."""
+        left = done
+        for chosen in self._samples.plan(self._together, orders[0] if orders else None):
+            windows = self._windows_in(chosen)
+            if left < windows:
+                return self._samples.batch(self._ranks.share(chosen)) if left else None
+            left -= windows
+        if left:
+            raise ValueError(f"done: expected at most {done - left} steps of an epoch, got {done}")
+        return None
+
+    def _load_parts(self, saved: Saved, schedule: object) -> None:
+        """Load the state of each part, all or none; the model last, as other threads may be using it."""
+        parts: list[tuple[Any, Any]] = [
+            (callback, saved.group(f"callback {k}")) for k, callback in enumerate(self.callbacks)
+        ]
         if self.schedule is not None:
-            self.schedule.load_state_dict(numbers["schedule"])
-        for k, callback in enumerate(self.callbacks):
-            callback.load_state_dict(tensors.get(f"callback {k}", {}))
-        set_generator_states(self._model.generators, numbers["draws"][self._ranks.rank])
-        if self.rng is not None:
-            set_generator_states([self.rng], numbers["rng"])
-        self._order_state = numbers["order"]
-        self._state = nested_state(tensors.get(f"state {self._ranks.rank}", {}))
-        self._history.append_all(numbers["history"])
-        self._best_loss, self._waited, self._history.best_epoch = numbers["best"]
-        self._best = tensors.get("best")
-        self._sums = EpochSums(**numbers["sums"])
-        self._history.steps = numbers["step"]
+            parts.append((self.schedule, schedule))
+        load_all([*parts, (self.optimizer, saved.group("optimizer")), (self._model, saved.group("model"))])

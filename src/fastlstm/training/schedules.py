@@ -6,20 +6,39 @@ A schedule sets its optimiser's `lr` when it is made, and at each `step`, which 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
 
-from .._arrays import as_nonnegative, as_number, as_positive, as_probability, as_size
+from ..model.attributes import Fixed
+from ..model.checks import (
+    as_amount,
+    as_count,
+    as_fields,
+    as_least,
+    as_nonnegative,
+    as_number,
+    as_positive,
+    as_probability,
+    as_size,
+)
 from .optimizers import Optimizer
 
 
-class Schedule:
-    """Base of the schedules. A subclass names in `_changing` the attributes that change in training."""
+class Schedule(Fixed):
+    """Base of the schedules. A subclass names in `_changing` what changes in training, and what checks it."""
 
-    _changing: tuple[str, ...]
+    _changing: ClassVar[Mapping[str, Callable[[Any, str], float]]]
+    _fixed = frozenset({"optimizer"})
 
     def __init__(self, optimizer: Optimizer) -> None:
+        if not isinstance(optimizer, Optimizer):
+            raise TypeError(f"optimizer: expected an Optimizer, got {type(optimizer).__name__}")
         self.optimizer = optimizer
+
+    def __repr__(self) -> str:
+        changed = ", ".join(f"{name}={value!r}" for name, value in self.state_dict().items())
+        optimizer = type(self.optimizer).__name__
+        return f"<{type(self).__name__} of {optimizer}: lr={self.optimizer.lr!r}, {changed}>"
 
     def state_dict(self) -> dict[str, float]:
         """Return all that changes in training, by name."""
@@ -33,20 +52,14 @@ class Schedule:
         ValueError, TypeError
             If a name is missing or surplus, or a value no such number; nothing has changed then.
         """
-        if mapping.keys() != set(self._changing):
-            raise ValueError(f"mapping: expected {', '.join(self._changing)}, got {', '.join(mapping)}")
-        fresh: dict[str, float] = {}
-        for name, value in mapping.items():
-            whole = isinstance(getattr(self, name), int)
-            fresh[name] = as_size(value, name, least=0) if whole else as_number(value, name)
-        for name, value in fresh.items():
+        for name, value in as_fields(mapping, "mapping", self._changing).items():
             setattr(self, name, value)
 
 
 class Timed(Schedule):
     """Base of the schedules that know each step's rate beforehand."""
 
-    _changing = ("base_lr", "steps")
+    _changing: ClassVar = {"base_lr": as_amount, "steps": as_count}
 
     def __init__(self, optimizer: Optimizer) -> None:
         super().__init__(optimizer)
@@ -101,6 +114,8 @@ class CosineSchedule(Timed):
     [0.5, 1.0, 1.0, 0.854, 0.5, 0.146, 0.0]
     """
 
+    _fixed = Timed._fixed | {"total_steps", "warmup_steps", "final_lr"}
+
     def __init__(
         self, optimizer: Optimizer, total_steps: int, warmup_steps: int = 0, final_lr: float = 0.0
     ) -> None:
@@ -148,13 +163,18 @@ class StepSchedule(Timed):
     [1.0, 1.0, 0.5, 0.5, 0.25]
     """
 
+    _fixed = Timed._fixed | {"step_size", "gamma"}
+
     def __init__(self, optimizer: Optimizer, step_size: int, gamma: float = 0.1) -> None:
         self.step_size = as_size(step_size, "step_size")
         self.gamma = as_positive(gamma, "gamma")
         super().__init__(optimizer)
 
     def _rate(self, steps: int) -> float:
-        return self.base_lr * self.gamma ** (steps // self.step_size)
+        try:
+            return self.base_lr * self.gamma ** (steps // self.step_size)
+        except OverflowError:  # from 1e308 on
+            return math.inf
 
 
 class OneCycleSchedule(Timed):
@@ -197,6 +217,8 @@ class OneCycleSchedule(Timed):
     >>> rates
     [0.04, 0.52, 1.0, 0.75, 0.25, 0.0]
     """
+
+    _fixed = Timed._fixed | {"max_lr", "total_steps", "pct_start", "div_factor", "final_div_factor"}
 
     def __init__(
         self,
@@ -258,7 +280,8 @@ class PlateauSchedule(Schedule):
     0.5
     """
 
-    _changing = ("best", "bad_steps", "cooling_steps")
+    _changing: ClassVar = {"best": as_least, "bad_steps": as_count, "cooling_steps": as_count}
+    _fixed = Schedule._fixed | {"factor", "patience", "threshold", "cooldown", "min_lr"}
 
     def __init__(
         self,

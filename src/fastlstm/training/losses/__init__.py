@@ -1,6 +1,6 @@
 """Losses: each returns its value and its gradient with respect to the model's output.
 
-All have one face, `loss(output, target, lengths=None, ...)`, and give the mean over all real steps: those
+All are called as `loss(output, target, lengths=None, ...)` and return the mean over all real steps: those
 before a sequence's end in `lengths`, and where `mask` is true. What stands elsewhere has no influence on
 anything, and its gradient is zero.
 """

@@ -7,9 +7,11 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..._arrays import Array, as_floats, as_integers, check_nonnegative, check_shape
-from ...gradients import Gradients
 from ...layers import Linear
+from ...model.checks import Array, as_floats, as_integers, check_indices, check_nonnegative
+from ...model.gradients import Gradients
+from ...model.layer import as_vectors
+from ...model.precision import check_trains
 from .real import Mask, as_weights, real_steps, scattered
 
 CHUNK = 1 << 20
@@ -132,9 +134,10 @@ def linear_softmax_cross_entropy(
     >>> gradients.input.shape, gradients.parameters["weight"].shape
     ((5, 2, 8), (50000, 8))
     """
-    given = as_floats(x, "x")
-    if given.ndim == 0 or given.shape[-1] != linear.in_features:
-        raise ValueError(f"x: expected shape (..., {linear.in_features}), got {given.shape}")
+    if not isinstance(linear, Linear):
+        raise TypeError(f"linear: expected a Linear layer, got {type(linear).__name__}")
+    check_trains(linear, "linear")
+    given = as_vectors(x, linear.in_features)
     count = linear.out_features
     classes, shares, real = _counted(
         target, (*given.shape[:-1], count), lengths, weight, mask, sample_weight, batch_first
@@ -143,14 +146,14 @@ def linear_softmax_cross_entropy(
     packed = linear._packed(weights)
     rows = np.ascontiguousarray((given if real is None else given[real]), linear.dtype)
     rows = rows.reshape(-1, linear.in_features)
-    d_rows, gradients = np.empty_like(rows), {n: np.zeros_like(a) for n, a in weights.arrays.items()}
-    d_bias = gradients["bias"] if linear.bias else np.zeros(count, linear.dtype)
+    d_rows = np.empty_like(rows)
+    d_weight, d_bias = np.zeros_like(weights.arrays["weight"]), np.zeros(count, linear.dtype)
     value = 0.0
     for part in _parts(len(rows), count):
-        logits = np.empty((len(rows[part]), count), linear.dtype)
-        packed.forward(rows[part], logits)
+        logits = packed.forward(rows[part])
         value += _into_gradient(logits, classes[part], shares[part])
-        packed.backward(rows[part], logits, d_rows[part], gradients["weight"], d_bias)
+        d_rows[part], d_weight, d_bias = packed.backward(rows[part], logits, d_weight, d_bias)
+    gradients = linear._gradients(d_weight, d_bias)
     return value, Gradients(scattered(d_rows, real, given.shape, given.dtype), None, gradients)
 
 
@@ -167,8 +170,7 @@ def _counted(
 
     `shape` is that of the logits.
     """
-    classes = as_integers(target, "target")
-    check_shape(classes, "target", shape[:-1])
+    classes = as_integers(target, "target", shape[:-1])
     real = real_steps(classes.shape, lengths, mask, batch_first)
     shares = np.ones(classes.shape) if sample_weight is None else as_weights(sample_weight, classes.shape)
     if real is None:
@@ -176,17 +178,14 @@ def _counted(
     else:
         classes, shares = classes[real].ravel(), shares[real].ravel()
     count = shape[-1]
-    if classes.size and (classes.min() < 0 or classes.max() >= count):
-        wrong = classes.min() if classes.min() < 0 else classes.max()
-        raise ValueError(f"target: expected classes from 0 to {count - 1}, got {wrong}")
+    check_indices(classes, "target", count, "classes")
     if weight is not None:
         shares = shares * _class_weights(weight, count)[classes]
     return classes, shares / (shares.sum() or 1), real
 
 
 def _class_weights(weight: ArrayLike, count: int) -> Array:
-    by_class = as_floats(weight, "weight", np.dtype(np.float64))
-    check_shape(by_class, "weight", (count,))
+    by_class = as_floats(weight, "weight", np.dtype(np.float64), (count,))
     check_nonnegative(by_class, "weight")
     return by_class
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..._arrays import Array, as_floats, as_index, as_integers, check_shape
-from ...ragged import Padding, Sequences
+from ...model.batch import Sequences, check_layout
+from ...model.checks import Array, as_boolean, as_floats, as_index, as_integers
 from .real import as_weights
 
 NEVER = -1e300
@@ -73,33 +73,31 @@ def ctc_loss(
     """
     from scipy.special import log_softmax
 
+    as_boolean(batch_first, "batch_first")
     given = as_floats(output, "output")
-    if given.ndim not in (2, 3):
-        layout = "(B, T, C)" if batch_first else "(T, B, C)"
-        raise ValueError(f"output: expected shape {layout} or (T, C), got {given.shape}")
-    padding = Padding.of(given.shape[:-1], batch_first)
-    sequences = Sequences(padding, padding.lengths(lengths))
-    steps = np.full(padding.B, padding.T) if sequences.lengths is None else sequences.lengths
+    check_layout(given, "output", "C", batch_first)
+    sequences = Sequences.of(given.shape[:-1], batch_first, lengths)
+    steps = sequences.steps
     blank = as_index(blank, "blank", given.shape[-1])
-    labels, counts = _labels(target, target_lengths, padding, given.shape[-1], blank)
+    labels, counts = _labels(target, target_lengths, sequences, given.shape[-1], blank)
     states = _states(labels, counts, blank)
     _check_steps(states, steps)
 
-    logits = padding.time_major(sequences.zero_past_ends(given))
+    logits = sequences.time_major(sequences.zero_past_ends(given))
     log_p: Array = log_softmax(logits.astype(np.result_type(given.dtype, np.float32)), axis=-1)
     emitted = np.take_along_axis(log_p, states.classes[None], axis=2).astype(np.float64)
     log_alpha = _forward(emitted, states)
     losses, posterior = _backward(emitted, log_alpha, states, steps)
 
-    weights = np.ones(padding.B) if sample_weight is None else as_weights(sample_weight, (padding.B,))
+    weights = np.ones(sequences.B) if sample_weight is None else as_weights(sample_weight, (sequences.B,))
     shares = weights / (np.maximum(counts, 1) * (weights.sum() or 1))
     gradient = np.exp(log_p, out=log_p)
-    sequence = np.arange(padding.B)
+    sequence = np.arange(sequences.B)
     for state in range(states.classes.shape[1]):
         gradient[:, sequence, states.classes[:, state]] -= posterior[:, :, state]
     gradient *= shares.astype(gradient.dtype)[:, None]
     doutput = np.empty_like(given)
-    padding.time_major(doutput)[...] = gradient
+    sequences.time_major(doutput)[...] = gradient
     return float(losses @ shares), sequences.zero_past_ends(doutput)
 
 
@@ -125,18 +123,17 @@ class States:
 
 
 def _labels(
-    target: ArrayLike, target_lengths: ArrayLike | None, padding: Padding, classes: int, blank: int
+    target: ArrayLike, target_lengths: ArrayLike | None, sequences: Sequences, classes: int, blank: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the labels (B, S), blank past a target's end, and how many each target has."""
     labels = as_integers(target, "target")
-    expected = "(S,)" if padding.unbatched else f"({padding.B}, S)"
-    if labels.ndim != 2 - padding.unbatched or (not padding.unbatched and len(labels) != padding.B):
+    expected = "(S,)" if sequences.unbatched else f"({sequences.B}, S)"
+    if labels.ndim != 2 - sequences.unbatched or (not sequences.unbatched and len(labels) != sequences.B):
         raise ValueError(f"target: expected shape {expected}, got {labels.shape}")
-    labels = labels.reshape(padding.B, labels.shape[-1])
-    counts = np.full(padding.B, labels.shape[1])
+    labels = labels.reshape(sequences.B, labels.shape[-1])
+    counts = np.full(sequences.B, labels.shape[1])
     if target_lengths is not None:
-        counts = as_integers(target_lengths, "target_lengths")
-        check_shape(counts, "target_lengths", (padding.B,))
+        counts = as_integers(target_lengths, "target_lengths", (sequences.B,))
         if counts.size and (counts.min() < 0 or counts.max() > labels.shape[1]):
             wrong = counts.min() if counts.min() < 0 else counts.max()
             raise ValueError(f"target_lengths: expected 0 to S={labels.shape[1]}, got {wrong}")

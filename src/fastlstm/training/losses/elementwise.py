@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..._arrays import Array, as_floats, as_positive, check_shape
+from ...model.checks import Array, as_floats, as_positive, check_shape
 from .real import as_weights, real_steps, scattered
 
 Values = Callable[[Array, Array], tuple[Array, Array]]
@@ -251,8 +251,7 @@ def _mean(
     """Return the mean of a loss over all real numbers, and its gradient."""
     given = as_floats(output, "output")
     dtype: np.dtype[Any] = np.result_type(given.dtype, np.float32)
-    truth = as_floats(target, "target", dtype)
-    check_shape(truth, "target", given.shape)
+    truth = as_floats(target, "target", dtype, given.shape)
     real = real_steps(given.shape, lengths, mask, batch_first)
     y = given.astype(dtype, copy=False)
     losses, slopes = values(y, truth) if real is None else values(y[real], truth[real])

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..._arrays import Array, as_booleans, as_floats, check_nonnegative
-from ...ragged import Padding
+from ...model.batch import Sequences
+from ...model.checks import Array, as_boolean, as_booleans, as_floats, check_nonnegative
 
 Mask = NDArray[np.bool_]
 
@@ -23,14 +23,12 @@ def real_steps(
     ValueError, TypeError
         If `lengths` or `mask` don't fit the shape.
     """
+    as_boolean(batch_first, "batch_first")
     real: Mask | None = None
     if lengths is not None:
         if len(shape) < 2:
             raise ValueError(f"lengths: expected None for a target of shape {shape}, got lengths")
-        padding = Padding.of(shape[:2], batch_first)
-        steps = padding.lengths(lengths)
-        assert steps is not None
-        real = ~padding.past_end(steps)
+        real = ~Sequences.of(shape[:2], batch_first, lengths).unread()
     if mask is not None:
         chosen = as_booleans(mask, "mask")
         if chosen.shape != shape[: chosen.ndim]:
@@ -42,13 +40,14 @@ def real_steps(
 
 def as_weights(sample_weight: ArrayLike, shape: tuple[int, ...]) -> Array:
     """Return how much each number of an array of that shape counts; ValueError or TypeError otherwise."""
-    weights = as_floats(sample_weight, "sample_weight", np.dtype(np.float64))
-    check_nonnegative(weights, "sample_weight")
+    given = as_floats(sample_weight, "sample_weight")
     try:
-        return np.broadcast_to(weights, shape)
+        np.broadcast_to(given, shape)
     except ValueError:
         expected = f"a shape that broadcasts to {shape}"
-        raise ValueError(f"sample_weight: expected {expected}, got {weights.shape}") from None
+        raise ValueError(f"sample_weight: expected {expected}, got {given.shape}") from None
+    check_nonnegative(given, "sample_weight")
+    return np.broadcast_to(given.astype(np.float64, copy=False), shape)
 
 
 def _with_axes(mask: Mask, axes: int) -> Mask:

@@ -1,0 +1,62 @@
+# Formats of weights by name; included by _core.pyx.
+
+cdef dict ways = {}                 # by a format's name, how it multiplies where not in the best way
+
+
+cdef const fl_format* format_named(const fl_kernels* kernels, str name) except NULL:
+    """The format of that name for layers of these kernels."""
+    cdef bytes encoded = name.encode()
+    cdef const fl_format* format
+    cdef int k = 0
+    while True:
+        format = fl_format_named(kernels, encoded, k)
+        if format == NULL:
+            raise ValueError(f"format: expected 'int8' or 'bfloat16' for float32 layers, got {name!r}")
+        if ways.get(name) is None or format.how == NULL or format.how.decode() == ways[name]:
+            return format
+        k += 1
+
+
+def ways_of(str name not None):
+    """Return how float32 layers of that format can be multiplied here with the current instruction set, the
+    best way first: "amx", "vnni", "smmla", "bfmmla", "dot", "widened", "plain"."""
+    cdef bytes encoded = name.encode()
+    cdef list found = []
+    while fl_format_named(kernels_f32, encoded, <int>len(found)) != NULL:
+        found.append(fl_format_named(kernels_f32, encoded, <int>len(found)).how.decode())
+    return found
+
+
+def use_way(str name not None, way):
+    """Pack layers of that format for a way that `ways_of` returns from now on; None is the best."""
+    if way is not None and way not in ways_of(name):
+        raise ValueError(f"way: expected one of {', '.join(ways_of(name))}, got {way!r}")
+    ways[name] = way
+
+
+def way_of(str name not None):
+    """Return how layers of that format are multiplied."""
+    return format_named(kernels_f32, name).how.decode()
+
+
+def tiles_refused():
+    """Return whether the processor has AMX, and the system does not let this process use it."""
+    return bool(fl_tiles_refused())
+
+
+cdef inline bint has_scales(const fl_format* format) noexcept nogil:
+    """Whether its weights are whole numbers."""
+    return format.weight_bytes == 1
+
+
+cdef const fl_format* format_for(const fl_kernels* kernels, str name, tuple scales) except NULL:
+    """The format of that name, or of reals for None; ValueError unless there are scales where it has some."""
+    cdef const fl_format* format = kernels.format if name is None else format_named(kernels, name)
+    if (scales is None) == has_scales(format):
+        raise ValueError(f"scales: expected {'some' if scales is None else 'none'} for {name!r}")
+    return format
+
+
+cdef Matrix scale_of(const fl_format* format, scale, str name, Py_ssize_t rows):
+    """The scales of a matrix's rows; None where its format has none."""
+    return matrix(scale, name, 1, rows, sizeof(float)) if has_scales(format) else None

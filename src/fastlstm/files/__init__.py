@@ -1,0 +1,1 @@
+"""What a file of this package is: written whole, checked when it is read."""

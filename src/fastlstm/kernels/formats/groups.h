@@ -1,0 +1,226 @@
+/* Formats of fewer bits than a real: weights of an output lie in groups of 4 bytes with their neighbours in
+ * its chain, four whole numbers of 8 bits or two bfloat16. So a vector of groups is LANES outputs, as a
+ * vector of reals is, and rows of pre-activations are in the same order whatever the format.
+ *
+ *     panel[block]:   heads     HEAD_BYTES for each of the block's outputs: what int8.h knows of them
+ *                     links[group][vector][lane]             a block is 4 vectors wide, or fewer (panel.h)
+ *                  or links[group / 16][vector][16][lane]    for tiles of 16 groups: GROUPS_WHOLE
+ *                  or links[group / 2][vector][lane][2]      for pairs of rows: row_pairs.h
+ *
+ *     group 0   | w0 w1 w2 w3 | w0 w1 w2 w3 | ...    of 8 bits: output 0, output 1, ...
+ *     group 1   | w4 w5 w6 w7 | w4 w5 w6 w7 | ...
+ *
+ * What is multiplied with them comes converted: rows of a head of 64 bytes, then GROUP_BYTES for each of the
+ * panel's groups. Chains end with zeros, up to a multiple of GROUPS_WHOLE groups.
+ *
+ * Before it includes this, a format defines
+ *
+ *     IN_GROUP, GROUP_BYTES, GROUPS_WHOLE, HEAD_BYTES
+ *     ROWS_STAY                 whether a row's group stays in a register for all vectors of a tile
+ *     total, links, row_group   types: a vector of sums, a vector of groups, a row's group in each lane
+ *     load_links, load_group, add_links             a step of the chain
+ *     begin_total, end_total                        what it begins with, and what becomes of it
+ *     pack_chain                a row of W to a column of a block, whose first link is given
+ *     pack_neighbours           for matrices whose outputs lie side by side: those of a block
+ *     convert                   rows to multiply
+ *     WITHOUT_VECTORS           if tiles of a matrix unit multiply whatever there is
+ *     ROWS_IN_PAIRS             if instructions multiply two rows: what row_pairs.h asks for, in the place of
+ *                               ROWS_STAY, load_links and load_group
+ */
+#ifndef FASTLSTM_GROUPS_H
+#define FASTLSTM_GROUPS_H
+
+/* Packing ------------------------------------------------------------------------------------------------ */
+
+/* The vectors of the panel's block that begins with the output m. */
+static fl_index vectors_of_block(const fl_pack *p, fl_index m)
+{
+    if (p->panel->vectors)
+        return p->panel->vectors;
+    return p->whole ? FL_VECTORS : smaller(vectors_of(p->panel->M - m), FL_VECTORS);
+}
+
+/* The row of W for a column of the block that begins with the output m, or -1: it only fills a vector. */
+static fl_index row_of_column(const fl_pack *p, fl_index m, fl_index column)
+{
+    const fl_index vectors = p->panel->vectors, M = p->panel->M, groups = p->grouping;
+    if (vectors) {
+        const fl_index H = M / vectors, unit = m / vectors + column % LANES;
+        return unit < H ? column / LANES * H + unit : -1;
+    }
+    const fl_index of_group = smaller(M - m, WIDTH) / groups;
+    return column < of_group * groups ? column / of_group * (M / groups) + m / groups + column % of_group
+                                      : -1;
+}
+
+static void groups_pack(const fl_pack *p)
+{
+    const fl_index K = p->panel->K, M = p->panel->M;
+    const fl_index in_block = p->panel->vectors ? p->panel->vectors * LANES : WIDTH;
+    char *block = p->panel->data;
+    FL_ASSERT(M >= 0 && K >= 1 && (p->panel->vectors || M % (fl_index)p->grouping == 0));
+    const fl_index padded = p->panel->vectors ? vectors_of(M / p->panel->vectors) * in_block : M;
+    for (fl_index m = 0; m < padded; m += in_block) {
+        const fl_index vectors = vectors_of_block(p, m), columns = vectors * LANES;
+        char *const links = block + columns * HEAD_BYTES;
+        memset(block, 0, (size_t)block_bytes(vectors, K));
+        if (p->w_m == 1 && p->grouping == FL_OUTPUTS)
+            pack_neighbours(p, m, smaller(M - m, columns), vectors, links);
+        else
+            for (fl_index column = 0; column < columns; column++) {
+                const fl_index row = row_of_column(p, m, column);
+                if (row >= 0)
+                    pack_chain(p, row, block, vectors, column,
+                               links + column / LANES * VECTOR_BYTES + column % LANES * LANE_BYTES);
+            }
+        block += block_bytes(vectors, K);
+    }
+}
+
+/* The product -------------------------------------------------------------------------------------------- */
+
+static fl_block block_at(const fl_product *p, fl_index column)
+{
+    const fl_index units = p->panel->vectors;
+    const fl_index of_panel = block_bytes(units ? units : FL_VECTORS, p->panel->K);
+    return (fl_block){
+        .panel = (const char *)p->panel->data + column / WIDTH * of_panel,
+        .vectors = units ? units : smaller(vectors_of(p->last - column), FL_VECTORS),
+        .column = column + p->panel->offset * LANES,
+        .columns = units ? units * LANES : p->last - column,
+    };
+}
+
+/* Where x begins a row of padded units, their fourth vectors are copied: they begin with the bias. */
+static void copy_fourths(const fl_product *p)
+{
+    const fl_index fourth = p->panel->vectors * LANES;
+    if (!p->panel->vectors || p->panel->offset)
+        return;
+    for (fl_index column = p->first + fourth; column < p->last; column += WIDTH)
+        for (fl_index b = 0; b < p->B; b++)
+            vstore((real *)p->out + b * p->out_ld + column,
+                   vload((const real *)p->start + b * p->start_ld + column));
+}
+
+#ifndef WITHOUT_VECTORS /* where another unit multiplies */
+
+#if defined(FL_DEBUG) || defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+/* One function for all shapes: expanded, they take the compiler minutes with a sanitizer. */
+#define FOR_ALL_SHAPES NOINLINE
+#else
+#define FOR_ALL_SHAPES INLINE
+#endif
+
+#ifdef ROWS_IN_PAIRS
+#include "row_pairs.h"
+#else
+/* R rows by N blocks of V vectors; `block` has the columns of all N. */
+FOR_ALL_SHAPES void group_tile(const int R, const int N, const int V, const fl_product *p, fl_index b,
+                               const fl_block *block)
+{
+    total sum[GROUP_ROWS][BLOCKS_OF_A_ROW * FL_VECTORS];
+    const fl_index ld = p->a_ld, groups = groups_of(p->panel->K), next = block_bytes(V, p->panel->K);
+    const char *a = (const char *)p->a + b * ld;
+    const char *row[2] = {a + ROW_HEAD, a + ROW_HEAD + 3 * ld}, *w = block->panel + V * LANES * HEAD_BYTES;
+    for (int n = 0; n < N; n++)
+        for (int r = 0; r < R; r++)
+            for (int v = 0; v < V; v++)
+                sum[r][n * V + v] = begin_total(p, block, b + r, n * WIDTH + v * LANES,
+                                                block->panel + n * next, V * LANES, v * LANES);
+    for (fl_index group = 0; group < groups; group++) {
+        row_group x[GROUP_ROWS];
+        KEEP_ADDRESS(&row[0]);
+        if (R > 3)
+            KEEP_ADDRESS(&row[1]);
+        KEEP_ADDRESS(&w);
+        for (int r = 0; ROWS_STAY && r < R; r++)
+            x[r] = load_group(row[r / 3] + r % 3 * ld);
+        for (int n = 0; n < N; n++)
+            for (int v = 0; v < V; v++) {
+                const links weights = load_links(w + n * next + v * VECTOR_BYTES);
+                for (int r = 0; r < R; r++) {
+                    if (!ROWS_STAY)
+                        x[r] = load_group(row[r / 3] + r % 3 * ld);
+                    sum[r][n * V + v] = add_links(sum[r][n * V + v], weights, x[r]);
+                }
+            }
+        row[0] += GROUP_BYTES, row[1] += GROUP_BYTES, w += GROUPS_WHOLE == 1 ? V * LINK_BYTES : LINK_BYTES;
+        if (GROUPS_WHOLE > 1 && (group + 1) % GROUPS_WHOLE == 0)
+            w += (V - 1) * VECTOR_BYTES;
+    }
+    for (int n = 0; n < N; n++)
+        for (int r = 0; r < R; r++)
+            for (int v = 0; v < V; v++)
+                store_out(end_total(sum[r][n * V + v], p, block, b + r, n * WIDTH + v * LANES,
+                                    block->panel + n * next, V * LANES, v * LANES, a + r * ld),
+                          p, block, b + r, n * WIDTH + v * LANES);
+}
+#endif
+
+#define GROUP_TILE(rows_of_tile, V)                                                                          \
+    case rows_of_tile:                                                                                       \
+        group_tile(rows_of_tile, 1, V, p, b, block);                                                         \
+        break;
+#if GROUP_ROWS == 6
+#define GROUP_TILES(V)                                                                                       \
+    GROUP_TILE(1, V) GROUP_TILE(2, V) GROUP_TILE(3, V) GROUP_TILE(4, V) GROUP_TILE(5, V) GROUP_TILE(6, V)
+#else
+#define GROUP_TILES(V) GROUP_TILE(1, V) GROUP_TILE(2, V) GROUP_TILE(3, V)
+#endif
+/* All rows by a block of V vectors. */
+#define ROWS_BY_VECTORS(V)                                                                                   \
+    NOINLINE void rows_by_##V(const fl_product *p, const fl_block *block)                                    \
+    {                                                                                                        \
+        for (fl_index b = 0, R; b < p->B; b += R)                                                            \
+            switch (R = tile_rows(GROUP_ROWS, p->B - b)) {                                                   \
+                GROUP_TILES(V) default : break;                                                              \
+            }                                                                                                \
+    }
+ROWS_BY_VECTORS(1)
+ROWS_BY_VECTORS(2)
+ROWS_BY_VECTORS(3)
+ROWS_BY_VECTORS(4)
+
+/* A single row waits for its weights: of several blocks at a time more are on their way. Returns the first
+ * column that is left. */
+NOINLINE fl_index blocks_of_a_row(const fl_product *p)
+{
+    enum { COLUMNS = BLOCKS_OF_A_ROW * WIDTH };
+    fl_index column = p->first;
+    for (; p->B == 1 && !p->panel->vectors && column + COLUMNS <= p->last; column += COLUMNS) {
+        fl_block block = block_at(p, column);
+        block.columns = COLUMNS;
+        group_tile(1, BLOCKS_OF_A_ROW, FL_VECTORS, p, 0, &block);
+    }
+    return column;
+}
+
+static void groups_product(const fl_product *p)
+{
+    static void (*const rows_by[])(const fl_product *, const fl_block *) = {rows_by_1, rows_by_2, rows_by_3,
+                                                                            rows_by_4};
+    FL_ASSERT(p->B >= 0 && p->panel->K >= 1 && p->first % WIDTH == 0 && p->first <= p->last);
+    for (fl_index column = blocks_of_a_row(p); column < p->last; column += WIDTH) {
+        const fl_block block = block_at(p, column);
+        rows_by[block.vectors - 1](p, &block);
+    }
+    copy_fourths(p);
+}
+
+#endif
+
+#define FORMAT_IN_GROUPS(called, bytes)                                                                      \
+    {                                                                                                        \
+        .name = called,                                                                                      \
+        .how = HOW,                                                                                          \
+        .weight_bytes = bytes,                                                                               \
+        .speed = SPEED,                                                                                      \
+        .row_bytes = groups_row_bytes,                                                                       \
+        .convert = convert,                                                                                  \
+        .panel_bytes = groups_panel_bytes,                                                                   \
+        .pack = groups_pack,                                                                                 \
+        .product = PRODUCT,                                                                                  \
+    }
+
+#endif

@@ -1,0 +1,13 @@
+/* int8 without VNNI: bytes are widened to 16 bits, and pairs of products added in 32. */
+#if defined(__x86_64__) || defined(_M_X64)
+#define FL_BITS 32
+#define TARGET "avx512f,avx512dq,avx512bw,fma"
+#include "groups_avx512.h"
+
+#include "int8_widened_x86.h"
+
+#include "../formats/int8.h"
+
+const fl_format fl_avx512_int8 = INT8;
+POP_TARGET
+#endif

@@ -1,0 +1,7 @@
+#if defined(__aarch64__)
+#define ISA neon
+#define FL_BITS 32
+#include "vec_neon.h"
+
+#include "../table.h"
+#endif

@@ -1,0 +1,5 @@
+"""Recurrent models: their weights, passes and streams."""
+
+from .base import Model
+
+__all__ = ["Model"]

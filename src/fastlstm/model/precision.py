@@ -1,0 +1,184 @@
+"""Numbers of fewer bits: which of a model's weights have them, and how they are made of floats and back.
+
+A model of `precision="int8"` has whole numbers from -127 to 127 for parameters, each row of a matrix with a
+scale of its own, what one of them is worth: `weight_ih_l0` and `weight_ih_l0_scale`. One of "bfloat16" has
+floats, which are rounded where they are packed. So are those of any model while `rounded` says so, which is
+how a model learns what rounding will do to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .checks import Array, as_choice, as_integers, as_positive
+
+if TYPE_CHECKING:
+    from .parameters import Parameterised
+
+Shape = tuple[int, ...]
+
+INT8 = np.dtype(np.int8)
+LARGEST = 127
+"""The largest whole number; -128 is not used, so that a weight and its negative are alike."""
+
+MOST_PRODUCTS = (2**31 - 1) // LARGEST**2
+"""How many products of two whole numbers have a sum that fits 32 bits whatever they are."""
+
+LEAST = np.float32(1e-30)
+"""Rows whose numbers are all smaller are zeros: their scale's inverse might be infinite."""
+
+UNIT_SCALE = 1 / LARGEST
+"""What one of the whole numbers is worth that numbers from -1 to 1 become."""
+
+
+# Options
+
+
+PRECISIONS = ("bfloat16", "int8")
+
+
+def as_precision(value: Any, name: str) -> str | None:
+    """Return a precision; ValueError if it is none."""
+    return None if value is None else as_choice(*PRECISIONS)(value, name)
+
+
+def as_scale(value: Any, name: str) -> float | None:
+    """Return what one whole number is worth, or None: found for each row."""
+    return None if value is None else as_positive(value, name)
+
+
+def check_precision(model: Any) -> None:
+    """Raise ValueError unless the precision of a model goes with its dtype, and its scale of x with that."""
+    if not model._precisions:
+        return
+    if model.precision is not None and model.dtype != np.float32:
+        raise ValueError(f"precision: expected None with dtype={model.dtype.name!r}, got {model.precision!r}")
+    if model._scales_x and model.x_scale is not None and model.precision != "int8":
+        raise ValueError(f"x_scale: expected None without precision='int8', got {model.x_scale}")
+
+
+# Parameters
+
+
+def is_whole(name: str, shape: Shape, precision: str | None) -> bool:
+    """Return whether a parameter consists of whole numbers: a matrix that something is multiplied with."""
+    return precision == "int8" and name.startswith("weight") and len(shape) == 2
+
+
+def scale_name(name: str) -> str:
+    """Return the name of what the whole numbers of a matrix are worth."""
+    return f"{name}_scale"
+
+
+def forms(
+    shapes: Iterable[tuple[str, Shape]], dtype: np.dtype[Any], precision: str | None
+) -> Iterator[tuple[str, Shape, np.dtype[Any]]]:
+    """Yield name, shape and dtype of each parameter, from names and shapes of those of a model of floats."""
+    for name, shape in shapes:
+        if is_whole(name, shape, precision):
+            yield name, shape, INT8
+            yield scale_name(name), shape[:1], dtype
+        else:
+            yield name, shape, dtype
+
+
+def in_precision(arrays: Mapping[str, Array], precision: str | None) -> dict[str, NDArray[Any]]:
+    """Return the parameters that a model of that precision has, from those of one of floats."""
+    converted: dict[str, NDArray[Any]] = {}
+    for name, array in arrays.items():
+        if is_whole(name, array.shape, precision):
+            converted[scale_name(name)] = scale = row_scales(array)
+            converted[name] = whole_numbers(array, scale)
+        else:
+            converted[name] = array
+    return converted
+
+
+def row_scales(rows: Array) -> Array:
+    """Return what one of the whole numbers is worth that each row becomes, (...) of (..., n); 1 for zeros."""
+    largest = np.abs(rows).max(axis=-1)
+    return np.where(largest < LEAST, 1, largest / np.float32(LARGEST)).astype(np.float32)
+
+
+def whole_numbers(rows: Array, scale: Array) -> NDArray[np.int8]:
+    """Return each row in units of its scale, as the nearest whole numbers, or the even ones of two."""
+    return np.clip(np.rint(rows / scale[..., None]), -LARGEST, LARGEST).astype(np.int8)
+
+
+def widened(numbers: NDArray[Any], scale: Array) -> Array:
+    """Return the floats that whole numbers stand for."""
+    return numbers * scale[..., None]
+
+
+def matrix(arrays: Mapping[str, NDArray[Any]], name: str, kept_as: str | None) -> tuple[Array, Array | None]:
+    """Return a matrix of a model's parameters as floats, and its rows' scales if it is to be kept as int8.
+
+    ValueError if its rows are too long for that.
+    """
+    array = arrays[name]
+    if kept_as == "int8" and array.shape[1] > MOST_PRODUCTS:
+        expected = f"at most {MOST_PRODUCTS} columns with precision 'int8'"
+        raise ValueError(f"{name}: expected {expected}, got {array.shape[1]}")
+    if array.dtype == INT8:
+        scale = arrays[scale_name(name)]
+        return widened(array, scale), scale
+    return array, row_scales(array) if kept_as == "int8" else None
+
+
+def as_whole_numbers(value: Any, name: str, shape: Shape) -> NDArray[np.int8]:
+    """Return `value` as whole numbers of 8 bits; TypeError or ValueError otherwise."""
+    array = as_integers(value, name, shape)
+    wrong = array[np.abs(array) > LARGEST]
+    if wrong.size:
+        raise ValueError(f"{name}: expected whole numbers from -{LARGEST} to {LARGEST}, got {wrong[0]}")
+    return array.astype(np.int8)
+
+
+def check_scale(array: NDArray[Any], name: str) -> None:
+    """Raise ValueError unless a parameter, if it is rows' scales, consists of finite numbers above 0."""
+    if not name.endswith(scale_name("")):
+        return
+    wrong = array[~((array > 0) & (array < np.inf))]
+    if wrong.size:
+        raise ValueError(f"{name}: expected finite scales above 0, got {wrong[0]}")
+
+
+# Training
+
+
+def check_trains(model: Parameterised, name: str = "model") -> None:
+    """Raise ValueError if a model's weights are whole numbers, which no gradient moves."""
+    if model._is_whole:
+        raise ValueError(
+            f"{name}: expected one of floats to train, got {model!r}: train that which it was made of, "
+            'with fit(..., quantize="int8") to have it learn with its weights rounded'
+        )
+
+
+@contextmanager
+def rounded(layers: Iterable[Any], precision: str | None) -> Iterator[None]:
+    """Let layers of floats run with their products in that precision for the length of a block."""
+    if precision is None:
+        yield
+        return
+    chosen = [layer for layer in layers if precision in layer._precisions]
+    for layer in chosen:
+        if layer.dtype != np.float32:
+            raise ValueError(f"quantize: expected None for layers of {layer.dtype.name}, got {precision!r}")
+    before = [layer._kept_as for layer in chosen]
+    _keep_as(chosen, [precision] * len(chosen))
+    try:
+        yield
+    finally:
+        _keep_as(chosen, before)
+
+
+def _keep_as(layers: list[Any], formats: list[str | None]) -> None:
+    for layer, kept_as in zip(layers, formats, strict=True):
+        layer._kept_as = kept_as
+        layer._replace({})  # what was packed before is in another format
