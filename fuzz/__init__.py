@@ -1,0 +1,1 @@
+"""Fuzzers: README.md says what they cover and how to run them."""
