@@ -1,0 +1,33 @@
+"""
+Inside a server
+===============
+
+Requests come one by one; a ``Batcher`` answers those that wait together, as one ragged batch.
+"""
+
+import asyncio
+
+import numpy as np
+
+import fastlstm
+from fastlstm.serve import Batcher
+
+model = fastlstm.Sequential(fastlstm.LSTM(40, 64, rng=0), fastlstm.LastStep(), fastlstm.Linear(64, 5, rng=0))
+rng = np.random.default_rng(0)
+requests = [rng.standard_normal((T, 40)).astype(np.float32) for T in rng.integers(1, 100, 200)]
+
+
+async def serve():
+    """Return the answers to all requests, and what the batcher counted."""
+    async with Batcher(model, max_batch=64, max_delay=0.002) as batcher:
+        answers = await asyncio.gather(*map(batcher, requests))
+        return answers, batcher.metrics
+
+
+answers, metrics = asyncio.run(serve())
+print(metrics)
+
+# %%
+# A request's answer does not depend on who else was waiting, to the last bit:
+
+print(np.array_equal(answers[7], model(requests[7])))
