@@ -11,10 +11,14 @@ from hypothesis import HealthCheck, settings
 import fastlstm
 from fastlstm import _core
 
-os.environ.setdefault("KERAS_BACKEND", "torch")  # read when Keras is imported first
+# Read when Keras or PyTorch is imported first: PyTorch's threads sleep, so that passes here run on our own.
+os.environ.setdefault("KERAS_BACKEND", "torch")
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("default")
+# The same examples each time, so that CI fails for a change and not for a draw.
+settings.register_profile("ci", settings.get_profile("default"), derandomize=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 
 @pytest.fixture(params=_core.available_isas())

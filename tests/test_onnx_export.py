@@ -29,7 +29,7 @@ FUNCTIONS = [
     "softplus",
 ]
 INT8 = "DynamicQuantizeLSTM"
-TOLERANCE = {"float32": 1e-5, "float64": 1e-9}
+TOLERANCE = {"float32": 1e-5, "float64": 1e-7}
 """In float64 no better, as the epsilon of a norm is an attribute, of float32."""
 
 
@@ -72,7 +72,7 @@ def check(model, lengths=False, state=False, T=4, B=3, seed=0):
     results = dict(zip(names, session.run(None, feeds), strict=True))
     tolerance = TOLERANCE[dtype.name]
     if any(isinstance(layer, fastlstm.SLSTM) for layer in recurrent):
-        tolerance *= 10  # h is a quotient of sums, which may both be small
+        tolerance *= 100  # h is a quotient of sums, which may both be small
     assert distance(results.pop("y"), y) <= tolerance
     if results:
         by_layer = final if isinstance(model, fastlstm.Sequential) else [final]
@@ -190,6 +190,7 @@ def batch_norm(dtype):
             batch_norm(dtype),
             fastlstm.Conv1d(H, 4, 2, padding=1, dtype=dtype, rng=0),
             fastlstm.LeakyReLU(0.2),
+            fastlstm.SiLU(),
             fastlstm.TorchLastStep(),
         ],
         lambda lstm, dtype: [

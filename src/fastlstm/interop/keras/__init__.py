@@ -7,8 +7,8 @@ try:
     import keras as _keras  # noqa: F401
 except ImportError as error:
     raise ImportError(
-        "fastlstm.interop.keras needs Keras: pip install 'fastlstm[keras]', and the backend that KERAS_BACKEND"
-        f" names (by default tensorflow); Keras's import ended with: {error}"
+        "fastlstm.interop.keras needs Keras: pip install 'fastlstm[keras]'; and the backend that "
+        f"KERAS_BACKEND names, which is tensorflow without it. Keras's import ended with: {error}"
     ) from error
 
 from .layers import GRU, LSTM, SimpleRNN
