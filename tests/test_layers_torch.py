@@ -18,6 +18,7 @@ from fastlstm import (
     ReLU,
     Sequential,
     Sigmoid,
+    SiLU,
     Softmax,
     Tanh,
 )
@@ -37,6 +38,7 @@ PAIRS = [
     (LeakyReLU(0.3), nn.LeakyReLU(0.3)),
     (ELU(0.7), nn.ELU(0.7)),
     (GELU(), nn.GELU()),
+    (SiLU(), nn.SiLU()),
     (GELU("tanh"), nn.GELU("tanh")),
     (Softmax(), nn.Softmax(dim=-1)),
     (LogSoftmax(), nn.LogSoftmax(dim=-1)),

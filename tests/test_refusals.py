@@ -335,6 +335,7 @@ def test_the_table_knows_every_public_call():
         "ELU",
         "GELU",
         "LeakyReLU",
+        "SiLU",
         "TorchLastStep",
         "Concat",
         "Multiply",

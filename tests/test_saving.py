@@ -48,6 +48,7 @@ from fastlstm import (
     ReLU,
     Sequential,
     Sigmoid,
+    SiLU,
     Softmax,
     Tanh,
     TorchLastStep,
@@ -88,7 +89,10 @@ MODELS = [
     GroupNorm(2, 4),
     GroupNorm(1, 4, affine=False, over_time=False, dtype="float64"),
     AvgPool1d(2),
-    *(kind() for kind in (Tanh, Sigmoid, ReLU, Softmax, LogSoftmax, LastStep, MeanOverTime, MaxOverTime)),
+    *(
+        kind()
+        for kind in (Tanh, Sigmoid, SiLU, ReLU, Softmax, LogSoftmax, LastStep, MeanOverTime, MaxOverTime)
+    ),
     *(kind() for kind in (Add, Multiply, Concat)),
     Graph({"one": (Linear(3, 3, rng=0), "x"), "sum": (Add(), "x", "one")}),
     Graph(

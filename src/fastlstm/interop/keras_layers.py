@@ -38,6 +38,8 @@ ACTIVATION_LAYERS: Mapping[str, tuple[str, Mapping[str, float]]] = {
     "tanh": ("Tanh", {}),
     "elu": ("ELU", {}),
     "gelu": ("GELU", {}),
+    "silu": ("SiLU", {}),
+    "swish": ("SiLU", {}),
     "leaky_relu": ("LeakyReLU", {"negative_slope": 0.2}),
 }
 """The layer that stands behind another for an activation of Keras's, and its arguments."""

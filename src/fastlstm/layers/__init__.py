@@ -1,6 +1,6 @@
 """The layers that stand around an LSTM, called as the recurrent models are."""
 
-from .activations import ELU, GELU, LeakyReLU, LogSoftmax, ReLU, Sigmoid, Softmax, Tanh
+from .activations import ELU, GELU, LeakyReLU, LogSoftmax, ReLU, Sigmoid, SiLU, Softmax, Tanh
 from .batch_normalization import BatchNorm1d
 from .convolution import Conv1d
 from .crf import CRF
@@ -36,6 +36,7 @@ __all__ = [
     "MeanOverTime",
     "Multiply",
     "ReLU",
+    "SiLU",
     "Sigmoid",
     "Softmax",
     "Tanh",

@@ -195,6 +195,31 @@ class ELU(Activation):
         return np.where(x > 0, dy, dy * (y + self.alpha))
 
 
+class SiLU(Activation):
+    """x / (1 + exp(-x)), as `torch.nn.SiLU`; also called swish.
+
+    References
+    ----------
+    .. [1] S. Elfwing, E. Uchibe and K. Doya, "Sigmoid-Weighted Linear Units for Neural Network Function
+       Approximation in Reinforcement Learning", arXiv:1702.03118, 2017.
+
+    Examples
+    --------
+    >>> import numpy as np, fastlstm
+    >>> fastlstm.SiLU()(np.array([-1.0, 2.0])).round(3).tolist()
+    [-0.269, 1.762]
+    """
+
+    def _value(self, x: Array) -> Array:
+        y: Array = _expit()(x)
+        y *= x
+        return y
+
+    def _gradient(self, x: Array, y: Array, dy: Array) -> Array:
+        gate: Array = _expit()(x)
+        return dy * (gate + y * (1 - gate))
+
+
 class GELU(Activation):
     """x · Φ(x), with the normal distribution's Φ, as `torch.nn.GELU`.
 

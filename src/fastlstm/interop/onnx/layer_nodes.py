@@ -160,6 +160,10 @@ def _gelu(w: SequenceWriter, layer: Any, x: Value, named: Mapping[str, str]) -> 
     return w.add("Mul", w.add("Mul", half, x.name), w.add("Add", one, share))
 
 
+def _silu(w: SequenceWriter, layer: Any, x: Value, named: Mapping[str, str]) -> str:
+    return w.add("Mul", x.name, w.add("Sigmoid", x.name))
+
+
 # Layers with windows
 
 
@@ -333,6 +337,7 @@ LAYERS: Mapping[type[Any], Callable[..., str]] = {
     layers.Linear: _linear,
     layers.LogSoftmax: _of_numbers("LogSoftmax"),
     layers.ReLU: _of_numbers("Relu"),
+    layers.SiLU: _silu,
     layers.Sigmoid: _of_numbers("Sigmoid"),
     layers.Softmax: _of_numbers("Softmax"),
     layers.Tanh: _of_numbers("Tanh"),
