@@ -9,7 +9,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE / "site"), str(HERE / "play")]
 
-os.environ.setdefault("KERAS_BACKEND", "torch")  # the extra docs brings torch; Keras's own default is tensorflow
+os.environ.setdefault("KERAS_BACKEND", "torch")  # which the extra docs brings
 
 import fastlstm  # noqa: E402
 

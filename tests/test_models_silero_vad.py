@@ -21,7 +21,7 @@ def module():
 @pytest.mark.parametrize("voice", ["en", "en+f3", "de"])
 def test_probabilities(module, voice):
     sound = speech(voice)
-    theirs, ours = SileroVAD(module.FOLDER / "silero_vad_16k_op15.onnx"), module.SileroVAD()
+    theirs, ours = SileroVAD(module.FILE), module.SileroVAD()
     expected = np.array([theirs.step(frame) for frame in frames_of(sound)])
     p = ours(sound)
     np.testing.assert_allclose(p, expected, atol=1e-5)

@@ -58,7 +58,7 @@ def nagisa() -> Iterator[Pair]:
 def silero_vad() -> Iterator[Pair]:
     module = port("silero_vad")
     frames = frames_of(support_models.speech())
-    theirs = support_models.SileroVAD(module.FOLDER / "silero_vad_16k_op15.onnx")
+    theirs = support_models.SileroVAD(module.FILE)
     ours, k = module.SileroVAD(), 0
 
     def step(model) -> float:

@@ -11,26 +11,20 @@ import onnx
 
 import fastlstm
 
-FOLDER = Path(find_spec("silero_vad").origin).parent / "data"
+FILE = Path(find_spec("silero_vad").origin).parent / "data" / "silero_vad_16k_op15.onnx"
 SAMPLES, PAST, REFLECTED = 512, 64, 64
 # A probability changes 1e-5 for what the first two lose in float32.
-CONVOLUTIONS = [
-    (129, 128, 1, "float64"),
-    (128, 64, 2, "float64"),
-    (64, 64, 2, "float32"),
-    (64, 128, 1, "float32"),
-]
+CONVOLUTIONS = [(129, 128, 1, "f8"), (128, 64, 2, "f8"), (64, 64, 2, "f4"), (64, 128, 1, "f4")]
 
 
 class SileroVAD:
     """`step` takes frame after frame, 512 samples each; a call takes a whole recording."""
 
     def __init__(self):
-        arrays = onnx.load(FOLDER / "silero_vad_16k_op15.onnx").graph.initializer
-        given = [onnx.numpy_helper.to_array(array) for array in arrays]
+        given = [onnx.numpy_helper.to_array(array) for array in onnx.load(FILE).graph.initializer]
         given[-2] = given[-2][:, :, 0]
         layers = [fastlstm.Conv1d(1, 258, 256, stride=128, bias=False)]
-        layers += [fastlstm.Conv1d(i, o, 3, stride, padding=1, dtype=d) for i, o, stride, d in CONVOLUTIONS]
+        layers += [fastlstm.Conv1d(i, o, 3, stride, 1, dtype=d) for i, o, stride, d in CONVOLUTIONS]
         layers += [fastlstm.LSTM(128, 128), fastlstm.Linear(128, 1)]
         for layer in layers:
             layer.load_state_dict({name: given.pop(0) for name in layer.parameters})
