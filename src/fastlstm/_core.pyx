@@ -110,6 +110,21 @@ def get_num_threads():
     return fl_workers_allowed()
 
 
+def borrow_threads(size_t parallel, size_t thread_num, size_t max_threads, size_t in_parallel):
+    """Run passes on the threads of an OpenMP, by its functions' addresses; zeros: on our own again."""
+    cdef fl_openmp functions
+    functions.parallel = <fl_openmp_parallel>parallel
+    functions.thread_num = <fl_openmp_query>thread_num
+    functions.max_threads = <fl_openmp_query>max_threads
+    functions.in_parallel = <fl_openmp_query>in_parallel
+    fl_workers_borrow(&functions)
+
+
+def threads_borrowed():
+    """Return whether passes run on another library's threads."""
+    return fl_workers_borrowed() != 0
+
+
 def threads_started():
     """Return how many worker threads this process has started."""
     return fl_workers_started()

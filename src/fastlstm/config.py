@@ -151,6 +151,7 @@ def _config() -> dict[str, Any]:
         + ("" if told else " (assumed: the system does not tell)"),
         "threads": _core.get_num_threads(),
         "threads started": _core.threads_started(),
+        "threads of": "another library's OpenMP" if _core.threads_borrowed() else "fastlstm",
         "passes given up": _core.times_late(),
         "blas": f"{blas.get('name')} {blas.get('version')}",
         "backward sums": _core.current_product(),
@@ -184,6 +185,9 @@ def show_config(mode: Literal["print", "dicts"] = "print") -> dict[str, Any] | N
     "int8 by" and "bfloat16 by" name the instructions that multiply models of fewer bits: "amx", "vnni",
     "dot", "smmla" or "bfmmla"; or "widened" where such weights become wider numbers in registers, and "plain"
     in plain C. bfloat16 has the same bits by all of them but "amx" and "bfmmla".
+
+    "threads of" says whose threads passes share: beside PyTorch, those of its OpenMP, as many as
+    `torch.get_num_threads` has, which spin on the cores that others would want.
 
     "passes given up" counts those which a caller did again by itself, since other programs had the core of a
     thread that it shared them with.

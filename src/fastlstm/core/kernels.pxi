@@ -231,6 +231,19 @@ cdef extern from "kernels/workers.h" nogil:
         int meeting
         int64_t patience_ns
 
+    ctypedef void (*fl_openmp_parallel)(
+        void (*run)(void*), void* context, unsigned int threads, unsigned int flags
+    )
+    ctypedef int (*fl_openmp_query)()
+
+    ctypedef struct fl_openmp:
+        fl_openmp_parallel parallel
+        fl_openmp_query thread_num
+        fl_openmp_query max_threads
+        fl_openmp_query in_parallel
+
+    void fl_workers_borrow(const fl_openmp* functions)
+    int fl_workers_borrowed()
     void fl_workers_allow(int threads)
     int fl_workers_allowed()
     int fl_workers_take(int wanted)

@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 
 #include "os.h"
+#include "team.h"
 #include "workers.h"
 
 int fl_raise(int *flag) { return atomic_exchange((_Atomic int *)flag, 1) ? -1 : 0; }
@@ -39,15 +40,18 @@ static struct {
     _Atomic int started;     /* workers */
     _Atomic int sleeping;    /* workers */
     _Atomic unsigned missed; /* calls of fl_workers_take_awake in vain */
+    uint64_t number;         /* of the last job */
     char apart_from_callers[128];
-    /* The last job: its number, and in the lowest byte its count less 1. One word, so that a worker which
-     * reads it after the job has ended still gets the count that belongs to the number. */
+    /* The last job that workers were called for: its number, and in the lowest byte its count less 1. One
+     * word, so that a worker which reads it after the job has ended still gets the count that belongs to the
+     * number. */
     _Atomic uint64_t last;
     fl_job job;
     char apart_from_job[128];
     _Atomic int given_up;      /* whether the last job was */
     _Atomic uint64_t late_job; /* number of the job given up last, until its last worker has left it */
     int64_t waited_ns;         /* how long the caller has waited in the last job */
+    int by_team;               /* whether the caller has its team in the place of workers */
     char apart_from_given_up[128];
     struct {
         _Atomic uint64_t state; /* share_state() */
@@ -83,19 +87,26 @@ static void forget_after_fork(void)
     fl_reset_condition(&pool.wake);
     pool.callers = pool.started = pool.sleeping = pool.given_up = 0;
     pool.late_job = 0;
+    forget_team();
 }
 
-/* Only the caller that has the workers asks. */
 static void watch_forks(void)
 {
-    static int watched;
-    if (!watched)
+    static _Atomic int watched;
+    if (!atomic_exchange(&watched, 1))
         fl_watch_forks(forget_after_fork);
-    watched = 1;
 }
 #else
 static void watch_forks(void) {}
 #endif
+
+void fl_workers_borrow(const fl_openmp *functions)
+{
+    watch_forks();
+    borrow_team(functions);
+}
+
+int fl_workers_borrowed(void) { return is_team_borrowed(); }
 
 /* Shares --------------------------------------------------------------------------------------------------
  */
@@ -126,6 +137,35 @@ static void do_free_shares(uint64_t number, int count)
     for (int k = 1; k < count; k++)
         if (claim(number, k))
             do_share(number, k);
+}
+
+/* What the caller does of a job. */
+static void do_first_share(uint64_t number)
+{
+    pool.job.task(pool.job.context, 0);
+    if (!pool.job.meeting)
+        do_free_shares(number, pool.job.count);
+}
+
+/* What another thread does of it, which has the k-th share unless that has been claimed. */
+static void do_later_share(uint64_t number, int k, int count)
+{
+    if (k >= count || !claim(number, k))
+        return;
+    const int meeting = pool.job.meeting;
+    do_share(number, k);
+    if (!meeting)
+        do_free_shares(number, count);
+}
+
+/* What a thread of a team does, the caller's included. */
+static void do_share_of_place(void *number)
+{
+    const int place = team.functions.thread_num();
+    if (place == 0)
+        do_first_share(*(uint64_t *)number);
+    else
+        do_later_share(*(uint64_t *)number, place, pool.job.count);
 }
 
 /* Waiting -------------------------------------------------------------------------------------------------
@@ -239,13 +279,7 @@ FL_THREAD(worker, argument)
     const struct worker me = *(struct worker *)argument;
     for (uint64_t last = me.seen;;) {
         last = next_job(last);
-        const int count = (int)(last & 0xff) + 1;
-        if (me.k < count && claim(last >> 8, me.k)) {
-            const int meeting = pool.job.meeting;
-            do_share(last >> 8, me.k);
-            if (!meeting)
-                do_free_shares(last >> 8, count);
-        }
+        do_later_share(last >> 8, me.k, (int)(last & 0xff) + 1);
     }
     return FL_THREAD_ENDS;
 }
@@ -324,9 +358,11 @@ int fl_workers_take(int wanted)
         return 1;
     int threads = 1;
     if (!fl_workers_late()) {
-        if (pool.started < wanted - 1)
+        const int size = team_size();
+        pool.by_team = size > 1;
+        if (!pool.by_team && pool.started < wanted - 1)
             start_workers(wanted - 1);
-        threads = at_most(pool.started + 1, wanted);
+        threads = at_most(pool.by_team ? size : pool.started + 1, wanted);
     }
     if (threads == 1)
         fl_release(&pool.taken);
@@ -343,31 +379,44 @@ void fl_workers_give(int taken)
 /* Jobs ------------------------------------------------------------------------------------------------------
  */
 
-/* Publishes the next job, for so many workers, and wakes the sleeping ones. Returns its number. */
-static uint64_t publish(int workers_wanted)
+/* Offers the shares of the next job to whoever claims them. Returns its number. */
+static uint64_t offer(int count)
 {
-    const uint64_t number = (atomic_load(&pool.last) >> 8) + 1;
-    for (int k = 1; k <= workers_wanted; k++)
+    const uint64_t number = ++pool.number;
+    for (int k = 1; k < count; k++)
         atomic_store_explicit(&pool.share[k].state, share_state(number, FREE), memory_order_release);
-    atomic_store(&pool.last, number << 8 | (uint64_t)workers_wanted);
+    return number;
+}
+
+/* Tells the workers of a job, and wakes those that sleep. */
+static void call_workers(uint64_t number, int count)
+{
+    atomic_store(&pool.last, number << 8 | (uint64_t)(count - 1));
     if (atomic_load(&pool.sleeping)) {
         fl_acquire(&pool.lock);
         fl_wake_all(&pool.wake);
         fl_release(&pool.lock);
     }
-    return number;
+}
+
+/* Whether this call is one of those that wake threads for the calls that follow. */
+static int is_to_rouse(void)
+{
+    return atomic_fetch_add(&pool.missed, 1) % MISSED_BEFORE_ROUSED == MISSED_BEFORE_ROUSED - 1;
 }
 
 int fl_workers_take_awake(int wanted)
 {
     if (wanted < 2 || lend(wanted) < 2)
         return 0;
+    if (team_size() > 1) /* which can't be woken without waiting for it */
+        return is_team_awake() || is_to_rouse() ? fl_workers_take(wanted) : 0;
     if (pool.started >= wanted - 1 && !atomic_load(&pool.sleeping))
         return fl_workers_take(wanted);
-    if (atomic_fetch_add(&pool.missed, 1) % MISSED_BEFORE_ROUSED == MISSED_BEFORE_ROUSED - 1) {
+    if (is_to_rouse()) {
         const int taken = fl_workers_take(wanted);
         if (taken > 1)
-            publish(0); /* a job without shares: it only wakes the workers */
+            call_workers(offer(1), 1); /* a job without shares for them */
         fl_workers_give(taken);
     }
     return 0;
@@ -407,10 +456,13 @@ int fl_workers_run(const fl_job *job)
     pool.job = *job;
     pool.waited_ns = 0;
     atomic_store_explicit(&pool.given_up, 0, memory_order_relaxed);
-    const uint64_t number = publish(job->count - 1);
-    job->task(job->context, 0);
-    if (!job->meeting)
-        do_free_shares(number, job->count);
+    uint64_t number = offer(job->count);
+    if (pool.by_team) {
+        run_team(do_share_of_place, &number);
+    } else {
+        call_workers(number, job->count);
+        do_first_share(number);
+    }
     const int status = end_shares(number, job->count);
     if (status < 0)
         leave(number, job->count);

@@ -21,6 +21,21 @@
 void fl_workers_allow(int threads);
 int fl_workers_allowed(void);
 
+/* Another library's OpenMP: functions of its runtime, as GCC's and LLVM's have them. */
+typedef void (*fl_openmp_parallel)(void (*run)(void *), void *context, unsigned threads, unsigned flags);
+typedef int (*fl_openmp_query)(void);
+typedef struct {
+    fl_openmp_parallel parallel; /* GOMP_parallel */
+    fl_openmp_query thread_num;  /* omp_get_thread_num */
+    fl_openmp_query max_threads; /* omp_get_max_threads */
+    fl_openmp_query in_parallel; /* omp_in_parallel */
+} fl_openmp;
+
+/* From now on jobs run on its threads (team.h), and the pool starts none; until a fork, in the child.
+ * Functions that are NULL end that. */
+void fl_workers_borrow(const fl_openmp *functions);
+int fl_workers_borrowed(void);
+
 /* Takes the pool, with threads for up to `wanted` tasks at once. Returns the number of threads, the caller's
  * included: 1 when the workers are busy, when one of them is late, or when no thread can be started. Must be
  * followed by fl_workers_give. */

@@ -8,7 +8,10 @@ try:
 except ImportError as error:
     raise ImportError("fastlstm.interop.torch needs PyTorch: pip install 'fastlstm[torch]'") from error
 
+from . import threads as _threads
 from .accelerate import Report, accelerate
 from .modules import GRU, LSTM, RNN
+
+_threads.borrow()
 
 __all__ = ["GRU", "LSTM", "RNN", "Report", "accelerate"]
