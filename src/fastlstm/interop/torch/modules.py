@@ -28,8 +28,12 @@ class _OnCPU(torch.nn.RNNBase):
         if input.dim() not in (2, 3):
             raise ValueError(f"{self._name}: Expected input to be 2D or 3D, got {input.dim()}D instead")
         batched = input.dim() == 3
-        steps = input.shape[1 if batched and self.batch_first else 0]
-        if steps < FEWEST_STEPS[self.mode] and self._trains_plainly(input, hx):
+        fewest = FEWEST_STEPS[self.mode]
+        if (
+            fewest > 1
+            and input.shape[1 if batched and self.batch_first else 0] < fewest
+            and self._trains_plainly(input, hx)
+        ):
             return self._theirs.forward(self, input, hx)
         if not batched:
             input = input.unsqueeze(0 if self.batch_first else 1)
@@ -45,12 +49,16 @@ class _OnCPU(torch.nn.RNNBase):
 
     def _trains_plainly(self, input: Tensor, hx: Any) -> bool:
         """Return whether gradients are wanted, and of nothing that PyTorch's module would do otherwise."""
+        own: dict[str, Any] = self._parameters
         return (
-            torch.is_grad_enabled()
-            and not is_watched(input)
+            not is_watched(input)
+            and torch.is_grad_enabled()
             and input.dtype in VIEWED
-            and len(self._parameters) == len(self._flat_weights_names)
-            and (input.requires_grad or any(part.requires_grad for part in (*self._weights(), *_tensors(hx))))
+            and len(own) == len(self._flat_weights_names)
+            and (
+                own["weight_ih_l0"].requires_grad  # as a rule; to ask for all takes microseconds
+                or any(part.requires_grad for part in (input, *self._weights(), *_tensors(hx)))
+            )
         )
 
     def _forward_packed(self, input: PackedSequence, hx: Any) -> tuple[PackedSequence, Any]:

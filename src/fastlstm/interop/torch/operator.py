@@ -67,18 +67,24 @@ def recurrent(
     return passes.forward(x, state, weights, batch_sizes, form)
 
 
+_is_compiling = torch.compiler.is_compiling
+_modes = torch._C._len_torch_dispatch_stack
+_is_transformed = torch._C._are_functorch_transforms_active
+_tracing_state = torch._C._get_tracing_state
+
+
 def is_watched(x: Tensor) -> bool:
     """Return whether somebody follows the operators: a compiler, a tracer, a transform of `torch.func`.
 
     Where nobody does, a pass goes without the dispatcher, which takes longer than a step of a small model.
     """
     return (
-        torch.compiler.is_compiling()
+        _is_compiling()
         or type(x) is not Tensor
         or not x.is_cpu
-        or torch._C._len_torch_dispatch_stack() > 0
-        or torch._C._are_functorch_transforms_active()
-        or torch._C._get_tracing_state() is not None
+        or _modes() > 0
+        or _is_transformed()
+        or _tracing_state() is not None
     )
 
 
