@@ -23,7 +23,7 @@ WORK = {
 }
 """What is counted: the function of the core, the call, and H."""
 
-SETUP = """
+PROGRAM = """
 import numpy as np, fastlstm
 fastlstm.set_num_threads(1)
 H, calls = {H}, {calls}
@@ -52,7 +52,7 @@ class CountedInstructions:
         with tempfile.TemporaryDirectory() as folder:
             profile = Path(folder, "callgrind.out")
             watch = ["valgrind", "--tool=callgrind", f"--toggle-collect={function}"]
-            code = SETUP.format(H=H, calls=CALLS, call=call)
+            code = PROGRAM.format(H=H, calls=CALLS, call=call)
             subprocess.run(
                 [*watch, f"--callgrind-out-file={profile}", sys.executable, "-c", code],
                 env=os.environ | {"FASTLSTM_ISA": "avx2"},

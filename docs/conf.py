@@ -30,6 +30,7 @@ extensions = [
     "github_markdown",
     "reference_pages",
     "made_here",
+    "history",
 ]
 exclude_patterns = ["_build", "gallery", "site", "play/*"]
 templates_path = ["site/templates"]
