@@ -97,7 +97,7 @@ def with_option(place, /, **options):
         (with_option(1, merge_mode=None), "expected merge_mode concat, sum, ave, mul, got None"),
         (with_option(2, axis=1), "expected axis=-1, got 1"),
         (with_option(3, use_bias=False), "expected 2 arrays, got 3"),
-        (with_option(5, activation="swish"), "expected an activation linear, relu, "),
+        (with_option(5, activation="mish"), "expected an activation linear, relu, "),
         (lambda configuration: [], "configuration: expected a mapping, got list"),
         (lambda configuration: {"class_name": "Sequential", "config": []}, ""),
         (
