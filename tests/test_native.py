@@ -6,7 +6,7 @@ import subprocess
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
-from support_native import CAPI, KERNELS, SOURCES, build, compile_all
+from support_native import CAPI, KERNELS, NATIVE, SOURCES, build, compile_all
 
 import fastlstm
 from fastlstm import _core
@@ -82,6 +82,17 @@ def test_sanitized(tmp_path, expected, sanitized_objects):
 @pytest.mark.slow
 def test_sanitized_whole(tmp_path, expected):
     assert run_kernels(tmp_path, SANITIZED, sources=SOURCES) == expected
+
+
+def test_tiles_emulated(tmp_path, expected, published_kernels):
+    """AMX's kernels with tiles in plain C, on whatever processor has AVX-512 and VNNI."""
+    if "avx512-vnni" not in expected["f32", "int8"]:
+        pytest.skip("needs AVX-512 and VNNI")
+    sources = [KERNELS / "select.c", *(KERNELS / "isa").glob("*_amx.c")]
+    with_tiles = compile_all(tmp_path, sources, ["-include", str(NATIVE / "amx.h")])
+    emulated = run_kernels(tmp_path, [], [*with_tiles, *published_kernels])
+    assert emulated["f32", "int8"]["avx512-amx"] == expected["f32", "int8"]["avx512-vnni"]
+    assert emulated["f32", "bfloat16"]["avx512-amx"] == "checked"
 
 
 @pytest.mark.parametrize("kernel", ["product", "lstm_step", "lstm_step_backward"])

@@ -22,16 +22,30 @@
         end_sums(p, block, b, rows, vector, sums);                                                           \
     } while (0)
 
+/* Of copies, which no store can change: what is known of them stays in registers. */
+INLINE void end_rows(fl_product p, fl_block block, fl_index b, fl_index rows, fl_index own,
+                     const int32_t (*sums)[16])
+{
+    const fl_index columns = block.vectors * LANES;
+    const __m512i shift = load_whole((const int32_t *)block.panel + columns + own);
+    for (fl_index r = 0; r < rows; r++) {
+        const __m512i sum = _mm512_add_epi32(load_whole(sums[r]), shift);
+        store_out(end_total(sum, &p, &block, b + r, own, block.panel, columns, own,
+                            (const char *)p.a + (b + r) * p.a_ld),
+                  &p, &block, b + r, own);
+    }
+}
+
 static void end_sums(const fl_product *p, const fl_block *block, fl_index b, fl_index rows, fl_index vector,
                      const int32_t (*sums)[16])
 {
-    const fl_index columns = block->vectors * LANES, own = vector * LANES;
-    const __m512i shift = load_whole((const int32_t *)block->panel + columns + own);
-    for (fl_index r = 0; r < rows; r++) {
-        const __m512i sum = _mm512_add_epi32(load_whole(sums[r]), shift);
-        store_out(end_total(sum, p, block, b + r, own, block->panel, columns, own,
-                            (const char *)p->a + (b + r) * p->a_ld),
-                  p, block, b + r, own);
+    const fl_index own = vector * LANES;
+    fl_block of = *block;
+    if (of.columns >= own + LANES) {
+        of.columns = own + LANES;
+        end_rows(*p, of, b, rows, own, sums);
+    } else {
+        end_rows(*p, of, b, rows, own, sums);
     }
 }
 
