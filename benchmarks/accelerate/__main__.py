@@ -7,8 +7,8 @@ in training, and, exported by it, in ONNX Runtime in evaluation.
     python -m benchmarks.accelerate [torch | onnx] [--seconds 2] [--threads 2]
 
 For each case so many seconds, and four times as long for one that seems slower: the shortest times count.
-Their threads wait for each other at every step: where others use the processor, too, one thread each is the
-fairer comparison.
+Each side has a process of its own, so that nobody's threads spin in the other's turn. Threads wait for each
+other at every step: where others use the processor, too, one thread each is the fairer comparison.
 
 asv imports all of `benchmarks` but this folder, which has no __init__.py: not all of its users have what this
 imports.
@@ -18,11 +18,14 @@ from __future__ import annotations
 
 import argparse
 import io
+import math
 import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
 
 import torch
 from torch import Tensor, nn
@@ -33,7 +36,7 @@ SLOWER = 1.02
 """How many times as long as the original none may take."""
 
 TURN = 0.03
-"""Seconds that each has in turn: the threads of whoever was before spin for some of the first."""
+"""Seconds that each side has in turn."""
 
 Run = Callable[[], object]
 
@@ -159,26 +162,51 @@ def of_onnx(threads: int) -> Iterator[tuple[str, Run, Run]]:
 SIDES = {"torch": of_torch, "onnx": of_onnx}
 
 
-def best(calls: list[Run], seconds: float) -> list[float]:
-    """Return the shortest time of each, taking turns for so many seconds in all."""
-    shortest, end = [float("inf")] * len(calls), time.perf_counter() + seconds
-    while time.perf_counter() < end:
-        for k, run in enumerate(calls):
-            start = turn = time.perf_counter()
-            while start < turn + TURN:
-                run()
-                now = time.perf_counter()
-                shortest[k], start = min(shortest[k], now - start), now
-    return shortest
+def shortest(run: Run, seconds: float) -> float:
+    """Return the shortest time of a call, of as many as end in so many seconds."""
+    least, start, end = float("inf"), time.perf_counter(), time.perf_counter() + seconds
+    while start < end:
+        run()
+        now = time.perf_counter()
+        least, start = min(least, now - start), now
+    return least
 
 
-def compared(calls: list[Run], seconds: float) -> list[float]:
-    """Return the shortest times, of more tries if the second call seems to be slower than it may be."""
-    theirs, ours = best(calls, seconds)
+def take_turns(side: str, which: int, threads: int, caller: Connection) -> None:
+    """Time the originals, 0, or what is accelerated, 1, case by case, whenever the caller sends seconds."""
+    fastlstm.set_num_threads(threads)
+    for name, *runs in SIDES[side](threads):
+        caller.send(name)
+        while seconds := caller.recv():
+            caller.send(shortest(runs[which], seconds))
+    caller.send("")
+
+
+def best(sides: list[Connection], seconds: float) -> list[float]:
+    """Return the shortest time of each side, taking turns for so many seconds in all."""
+    least = [float("inf")] * len(sides)
+    for _ in range(math.ceil(seconds / TURN / len(sides))):
+        for k, side in enumerate(sides):
+            side.send(TURN)
+            least[k] = min(least[k], side.recv())
+    return least
+
+
+def compared(sides: list[Connection], seconds: float) -> list[float]:
+    """Return the shortest times, of more tries if the second side seems to be slower than it may be."""
+    theirs, ours = best(sides, seconds)
     if ours > SLOWER * theirs:
-        again = best(calls, 4 * seconds)
+        again = best(sides, 4 * seconds)
         theirs, ours = min(theirs, again[0]), min(ours, again[1])
     return [theirs, ours]
+
+
+def begin(side: str, which: int, threads: int) -> Connection:
+    """Start a process for one side, and return the way to it."""
+    context = get_context("fork")  # nothing here has threads yet
+    here, there = context.Pipe()
+    context.Process(target=take_turns, args=(side, which, threads, there), daemon=True).start()
+    return here
 
 
 def main() -> int:
@@ -188,13 +216,15 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=2, help="of each case (default: %(default)s)")
     parser.add_argument("--threads", type=int, default=2)
     given = parser.parse_args()
-    fastlstm.set_num_threads(given.threads)
+    sides = [begin(given.side, which, given.threads) for which in (0, 1)]
     slower = 0
     print(f"{given.side:48}{'original':>12}{'accelerated':>14}{'ratio':>8}")
-    for name, original, accelerated in SIDES[given.side](given.threads):
-        theirs, ours = compared([original, accelerated], given.seconds)
+    while any(names := [side.recv() for side in sides]):
+        theirs, ours = compared(sides, given.seconds)
+        for side in sides:
+            side.send(0)
         slower += ours > SLOWER * theirs
-        print(f"{name:48}{1e3 * theirs:9.3f} ms{1e3 * ours:11.3f} ms{theirs / ours:8.2f}", flush=True)
+        print(f"{names[0]:48}{1e3 * theirs:9.3f} ms{1e3 * ours:11.3f} ms{theirs / ours:8.2f}", flush=True)
     return slower
 
 
