@@ -27,9 +27,6 @@ static void borrow_team(const fl_openmp *functions)
     atomic_store(&team.is_borrowed, functions->parallel != 0);
 }
 
-/* A forked child has none of its parent's threads, which OpenMP does not notice. */
-static void forget_team(void) { atomic_store(&team.is_borrowed, 0); }
-
 static int is_team_borrowed(void) { return atomic_load(&team.is_borrowed); }
 
 /* How many threads the caller's team has, its own included; 1 where there is nothing to borrow. */

@@ -87,7 +87,7 @@ static void forget_after_fork(void)
     fl_reset_condition(&pool.wake);
     pool.callers = pool.started = pool.sleeping = pool.given_up = 0;
     pool.late_job = 0;
-    forget_team();
+    team.is_borrowed = 0; /* OpenMP does not notice that its threads are not here */
 }
 
 static void watch_forks(void)
