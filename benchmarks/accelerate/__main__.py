@@ -7,7 +7,7 @@ in training, and, exported by it, in ONNX Runtime in evaluation.
     python -m benchmarks.accelerate [torch | onnx] [--seconds 2] [--threads 2]
 
 For each case so many seconds, and four times as long for one that seems slower: the shortest times count.
-Each side has a process of its own, so that nobody's threads spin in the other's turn. Threads wait for each
+Each side has a process of its own, and its threads are asleep before the other's turn. Threads wait for each
 other at every step: where others use the processor, too, one thread each is the fairer comparison.
 
 asv imports all of `benchmarks` but this folder, which has no __init__.py: not all of its users have what this
@@ -37,6 +37,9 @@ SLOWER = 1.02
 
 TURN = 0.03
 """Seconds that each side has in turn."""
+
+PAUSE = 0.02
+"""Seconds between turns: threads of the side that was before spin for some of them."""
 
 Run = Callable[[], object]
 
@@ -187,6 +190,7 @@ def best(sides: list[Connection], seconds: float) -> list[float]:
     least = [float("inf")] * len(sides)
     for _ in range(math.ceil(seconds / TURN / len(sides))):
         for k, side in enumerate(sides):
+            time.sleep(PAUSE)
             side.send(TURN)
             least[k] = min(least[k], side.recv())
     return least

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import os
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -21,6 +22,8 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
+
+os.environ.setdefault("KERAS_BACKEND", "torch")
 
 import fastlstm
 from tests import support_models
