@@ -13,6 +13,7 @@ import numpy as np
 
 import fastlstm
 
+from . import training
 from .compare.cells import FEWER_BITS, Cell
 from .compare.inputs import Inputs, seeded
 from .shapes import model_and_input
@@ -49,21 +50,13 @@ class Step:
         self.stream.step(self.x, out=self.out)
 
 
-class Training:
+class Training(training.Training):
     """Forward and backward in bfloat16."""
 
-    param_names = ("T, B, H", "threads")
     params = (("100, 32, 256", "50, 64, 512"), (1, 2))
 
     def setup(self, name, threads):
-        self.model, self.x = model_and_input(name, threads, precision="bfloat16")
-        y, _, tape = self.model.forward(self.x)
-        self.dy = np.ones_like(y)
-        tape.backward(self.dy)
-
-    def time_forward_and_backward(self, *_):
-        _, _, tape = self.model.forward(self.x)
-        tape.backward(self.dy)
+        super().setup(name, threads, precision="bfloat16")
 
 
 def outputs(cell: Cell, inputs: Inputs) -> Iterator[tuple[str, np.ndarray]]:
