@@ -113,7 +113,7 @@ class CRF(Parameterised):
             If an argument is not as above.
         """
         given, sequences = self._sequences(emissions, lengths, batch_first)
-        scores = sequences.time_major(sequences.zero_past_ends(given)).astype(np.float64)
+        scores = self._scores(given, sequences)
         labels = self._tags(tags, sequences)
         log_alpha = self._forward(scores)
         log_z, marginals, pairs = self._backward(scores, log_alpha, sequences.steps)
@@ -144,18 +144,18 @@ class CRF(Parameterised):
             If an argument is not as above.
         """
         given, sequences = self._sequences(emissions, lengths, batch_first)
-        scores = sequences.time_major(sequences.zero_past_ends(given)).astype(np.float64)
+        scores, transitions = self._scores(given, sequences), self._of("transitions")
         best, came_from = np.empty(scores.shape), np.zeros(scores.shape, np.int64)
         for t, score in enumerate(scores):
             if t == 0:
                 best[t] = self._of("start_transitions") + score
                 continue
-            ways = best[t - 1][:, :, None] + self._of("transitions")
+            ways = best[t - 1][:, :, None] + transitions
             came_from[t] = ways.argmax(axis=1)
             best[t] = ways.max(axis=1) + score
+        ends = self._of("end_transitions")
         return [
-            _way_back(best[:steps, b], came_from[:steps, b], self._of("end_transitions"))
-            for b, steps in enumerate(sequences.steps)
+            _way_back(best[:steps, b], came_from[:steps, b], ends) for b, steps in enumerate(sequences.steps)
         ]
 
     def _of(self, name: str) -> Array:
@@ -172,6 +172,11 @@ class CRF(Parameterised):
             raise ValueError(f"emissions: expected shape {layout.format(self.num_tags)}, got {given.shape}")
         return given, Sequences.of(given.shape[:-1], batch_first, lengths)
 
+    @staticmethod
+    def _scores(given: Array, sequences: Sequences) -> Array:
+        """Return emissions (T, B, K) as they are calculated with, 0 past the ends."""
+        return sequences.time_major(sequences.zero_past_ends(given)).astype(np.float64)
+
     def _tags(self, tags: ArrayLike, sequences: Sequences) -> Tags:
         """Return checked tags (T, B), 0 past the ends."""
         given = sequences.time_major(as_integers(tags, "tags", sequences.shape(1)[:-1])[..., None])[..., 0]
@@ -181,12 +186,12 @@ class CRF(Parameterised):
 
     def _forward(self, scores: Array) -> Array:
         """Return log of the sum over all ways to be at a tag at a step, (T, B, K)."""
-        log_alpha = np.empty_like(scores)
+        log_alpha, transitions = np.empty_like(scores), self._of("transitions")
         for t, score in enumerate(scores):
             if t == 0:
                 log_alpha[t] = self._of("start_transitions") + score
                 continue
-            ways = log_alpha[t - 1][:, :, None] + self._of("transitions")
+            ways = log_alpha[t - 1][:, :, None] + transitions
             most = ways.max(axis=1)
             log_alpha[t] = most + np.log(np.exp(ways - most[:, None]).sum(axis=1)) + score
         return log_alpha
@@ -195,16 +200,17 @@ class CRF(Parameterised):
         """Return log of the sum over all tags, P(tag at a step), and how often to expect each transition."""
         log_z, marginals = np.zeros(len(steps)), np.zeros_like(scores)
         pairs, now = np.zeros((self.num_tags, self.num_tags)), np.zeros(scores.shape[1:])
+        transitions, ends = self._of("transitions"), self._of("end_transitions")
         for t in reversed(range(len(scores))):
             ending = steps == t + 1
-            at_end = log_alpha[t, ending] + self._of("end_transitions")
+            at_end = log_alpha[t, ending] + ends
             most = at_end.max(axis=1, initial=-np.inf)
             log_z[ending] = most + np.log(np.exp(at_end - most[:, None]).sum(axis=1))
             now[ending] = np.exp(at_end - log_z[ending][:, None])
             marginals[t] = now
             if t:
                 # Backward over the sum: each way has the share that it had in it.
-                ways = log_alpha[t - 1][:, :, None] + self._of("transitions")
+                ways = log_alpha[t - 1][:, :, None] + transitions
                 share = np.exp(ways - (log_alpha[t] - scores[t])[:, None]) * now[:, None]
                 pairs += share.sum(axis=0)
                 now = share.sum(axis=2)
