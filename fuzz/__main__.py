@@ -1,6 +1,7 @@
 """Run the fuzzers, as many at a time as there are cores: `python -m fuzz [SECONDS] [--only TARGET ...]`.
 
-Exits with 1 if any found something; what it found lies in fuzz/found.
+Exits with 1 if any found something; what it found lies in fuzz/found. With --seed the inputs are the same in
+each run, so that what fails is the change that is tested.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
+import random
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -57,23 +59,23 @@ def write_seeds(name: str) -> Path:
     return folder
 
 
-def command_of(name: str, seconds: int) -> list[str]:
+def command_of(name: str, seconds: int, seed: int) -> list[str]:
     """Return the command that runs a target for so long."""
     if name == "server":
-        return [sys.executable, str(FOLDER / "server.py"), "--seconds", str(seconds)]
-    options = [f"-max_total_time={seconds}", f"-artifact_prefix={FOUND}/{name}-", *LIMITS]
+        return [sys.executable, str(FOLDER / "server.py"), "--seconds", str(seconds), "--seed", str(seed)]
+    options = [f"-max_total_time={seconds}", f"-seed={seed}", f"-artifact_prefix={FOUND}/{name}-", *LIMITS]
     corpus = str(write_seeds(name))
     if name == "embed":
         return [str(EMBED), *options, "-max_len=256", "-len_control=0", corpus]
     return [sys.executable, "-m", "fuzz.drive", name, *options, corpus]
 
 
-def run(name: str, seconds: int) -> bool:
+def run(name: str, seconds: int, seed: int) -> bool:
     """Run a target, and return whether it found nothing; if it did, print what it said."""
     log = FOUND / f"{name}.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            command_of(name, seconds), cwd=FOLDER.parent, stdout=output, stderr=subprocess.STDOUT
+            command_of(name, seconds, seed), cwd=FOLDER.parent, stdout=output, stderr=subprocess.STDOUT
         )
         try:
             status: int | str = process.wait(seconds + GRACE)
@@ -93,13 +95,15 @@ def main() -> None:
     names = [*TARGETS, "embed", "server"]
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("seconds", type=int, nargs="?", default=60, help="for each target (60)")
+    parser.add_argument("--seed", type=int, default=random.randrange(1, 1 << 32), help="another each time")
     parser.add_argument("--only", nargs="+", choices=names, default=names, metavar="TARGET", help=f"{names}")
     arguments = parser.parse_args()
     FOUND.mkdir(exist_ok=True)
+    print(f"seed {arguments.seed}", flush=True)
     if "embed" in arguments.only:
         build_embed()
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        clean = list(pool.map(partial(run, seconds=arguments.seconds), arguments.only))
+        clean = list(pool.map(partial(run, seconds=arguments.seconds, seed=arguments.seed), arguments.only))
     sys.exit(not all(clean))
 
 

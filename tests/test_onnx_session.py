@@ -12,7 +12,7 @@ onnxruntime = pytest.importorskip("onnxruntime", reason="needs onnxruntime")
 from support_onnx import model_of, session_of, typed, weights_of  # noqa: E402
 
 import fastlstm  # noqa: E402
-from fastlstm.interop.onnx import accelerate, export, runtimes  # noqa: E402
+from fastlstm.interop.onnx import accelerate, export, load, runtimes  # noqa: E402
 from fastlstm.interop.onnx import session as sessions  # noqa: E402
 
 T, B, I, H = 4, 3, 3, 5  # noqa: E741
@@ -310,6 +310,33 @@ def test_what_does_not_fit_is_refused():
         accelerate(model_of([without_x], x_of(), [typed("gru_y", "f")], constants))
 
 
+@pytest.mark.parametrize("kind", ["Identity", "Transpose", "Reshape", "Squeeze", "Unsqueeze", "GRU", "Loop"])
+def test_nodes_with_fewer_inputs_than_they_need_are_refused(kind):
+    inputs = [] if kind in ("Identity", "Transpose", "Squeeze") else ["x"]
+    model = model_of([node(kind, inputs, ["y"], name="n")], x_of(), [typed("y", "f")])
+    for reads in (load, accelerate):
+        with pytest.raises(ValueError, match=rf"^{kind} 'n': expected at least \d inputs and \d outputs"):
+            reads(model)
+
+
+def test_axes_that_are_no_whole_numbers_are_refused():
+    model = export(fastlstm.LSTM(I, H, rng=0))
+    (squeeze,) = (one for one in model.graph.node if one.op_type == "Squeeze")
+    model.graph.initializer.append(onnx.numpy_helper.from_array(array([0.5], "f"), "half"))
+    squeeze.input[1] = "half"
+    for reads in (load, accelerate):
+        with pytest.raises(ValueError, match=r"^half: expected whole numbers, got float32"):
+            reads(model)
+
+
+def test_attributes_of_another_kind_are_refused():
+    turned = node("Transpose", ["x"], ["y"], name="n", perm=0.5)
+    model = model_of([turned], x_of(), [typed("y", "f")])
+    for reads in (load, accelerate):
+        with pytest.raises(ValueError, match=r"^Transpose 'n': perm: expected INTS, got FLOAT"):
+            reads(model)
+
+
 def test_a_scan_of_more_than_it_reads_is_refused(monkeypatch):
     monkeypatch.setattr(runtimes, "find_spec", lambda name: None)
     model = export(fastlstm.SLSTM(I, H, rng=0))
@@ -318,7 +345,7 @@ def test_a_scan_of_more_than_it_reads_is_refused(monkeypatch):
     for number in (1 << 40, -1, 0, 6):
         count.i = number
         with pytest.raises(
-            ValueError, match=rf"^Scan '.*': expected num_scan_inputs from 1 to 5, got {number}"
+            ValueError, match=rf"^Scan '.*': num_scan_inputs: expected from 1 to 5, got {number}"
         ):
             accelerate(model)
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from onnx import GraphProto, NodeProto, TensorProto
 
 from ..budget import Budget
-from .protos import DOMAINS, WRONG, array_of, attributes_of, constants_of, evaluated, shown
+from .protos import DOMAINS, WRONG, array_of, as_whole, attributes_of, constants_of, evaluated, shown
 from .writer import OPSET
 
 Array = NDArray[Any]
@@ -87,6 +87,10 @@ class Constants(Mapping[str, Array]):
     def __len__(self) -> int:
         return len(self._known)
 
+    def whole(self, name: str) -> list[int]:
+        """Return the numbers of a constant that says which axes or sizes; ValueError if they aren't whole."""
+        return as_whole(self._known[name], name)
+
     def producer(self, name: str) -> NodeProto | None:
         """Return the node that gives a value; None for inputs of the graph and tensors."""
         return self._producers.get(name)
@@ -126,7 +130,7 @@ class Constants(Mapping[str, Array]):
         """Return the last of the sizes that a value holds, which may be one after another."""
         for _ in range(len(self._producers) + 1):
             if name in self._known:
-                return int(self._known[name].reshape(-1)[-1]) if self._known[name].size else None
+                return next(reversed(self.whole(name)), None)
             node = self._producers.get(name)
             if node is None or node.op_type not in ("Concat", "Cast") or not node.input:
                 return None

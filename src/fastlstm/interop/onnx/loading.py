@@ -31,7 +31,18 @@ from .constants import Constants
 from .loops import NotACell, RecurrentLoop
 from .nodes import RecurrentNode, inputs_of, kind_of
 from .operators import as_reals
-from .protos import DOMAINS, Source, attributes_of, inlined, names_checked, opset_of, parsed, read, shown
+from .protos import (
+    DOMAINS,
+    Source,
+    attributes_of,
+    check_nodes,
+    inlined,
+    names_checked,
+    opset_of,
+    parsed,
+    read,
+    shown,
+)
 
 NAME = "ONNX"
 
@@ -99,6 +110,7 @@ def parts_in(model: ModelProto) -> list[Part]:
 def _parts_of_graph(graph: GraphProto, opset: int) -> list[Part]:
     if len(graph.node) > MOST_NODES:
         raise ValueError(f"model: expected at most {MOST_NODES} nodes, got {len(graph.node)}")
+    check_nodes(graph, opset)
     constants = Constants(graph, opset=opset)
     loops = dict[str, RecurrentLoop]()
     start, nodes = chain_of(graph, constants, loops)
@@ -310,11 +322,10 @@ class Reader:
             self._add(embedding_part(shown(node), table), table.shape[1])
             self.axes = (*self.axes, "H")
             return
-        index = self.constants[node.input[1]]
-        kind = self.axes[axis]
+        index, kind = self.constants[node.input[1]], self.axes[axis]
         if index.ndim > 1 or index.size != 1:
             refuse(node, f"one index, got {index.size}")
-        self._pick(node, kind, int(index.reshape(())))
+        self._pick(node, kind, self.constants.whole(node.input[1])[0])
         left = (ONE,) if index.ndim else ()
         place = axis % len(self.axes)
         self.axes = (*self.axes[:place], *left, *self.axes[place + 1 :])
@@ -336,16 +347,16 @@ class Reader:
 
     def _slice(self, node: NodeProto) -> None:
         starts, ends, axes, steps = (
-            self.constants[name] if name else None for name in [*node.input, "", ""][1:5]
+            self.constants.whole(name) if name else None for name in [*node.input, "", ""][1:5]
         )
-        if starts is None or ends is None or starts.size != 1 or ends.size != 1:
+        if starts is None or ends is None or len(starts) != 1 or len(ends) != 1:
             refuse(node, "one axis that is cut, got others")
-        place = (0 if axes is None else int(axes.reshape(()))) % len(self.axes)
-        start, end = int(starts.reshape(())), int(ends.reshape(()))
+        place = (0 if axes is None else axes[0]) % len(self.axes)
+        (start,), (end,) = starts, ends
         if not (start == -1 and end > 1 << 30) and not (start == 0 and end == 1):
             refuse(node, f"the first or last step, got {start}:{end}")
-        if steps is not None and steps.tolist() != [1]:
-            refuse(node, f"steps of one, got {steps.tolist()}")
+        if steps not in (None, [1]):
+            refuse(node, f"steps of one, got {steps}")
         self._pick(node, self.axes[place], start)
         self.axes = (*self.axes[:place], ONE, *self.axes[place + 1 :])
 
@@ -357,7 +368,7 @@ class Reader:
 
     def _reduce(self, node: NodeProto) -> None:
         told = attributes_of(node)
-        places = self.constants[node.input[1]].tolist() if len(node.input) > 1 else told["axes"]
+        places = self.constants.whole(node.input[1]) if len(node.input) > 1 else told["axes"]
         if len(places) != 1 or self.axes[places[0]] != "T" or self._has_lengths:
             refuse(node, "time without lengths to be reduced, got another axis or lengths")
         kind = "MeanOverTime" if node.op_type == "ReduceMean" else "MaxOverTime"
@@ -442,20 +453,20 @@ class Reader:
     def _places(self, node: NodeProto) -> list[int] | None:
         """Return the axes that a node names, which older ones have as an attribute."""
         if len(node.input) > 1:
-            places: list[int] = self.constants[node.input[1]].reshape(-1).tolist()
-            return places
+            return self.constants.whole(node.input[1])
         return attributes_of(node).get("axes")
 
     def _reshape(self, node: NodeProto) -> None:
         name = node.input[1]
         if name in self.constants:
-            shape: Sequence[int | None] = self.constants[name].reshape(-1).tolist()
+            shape: Sequence[int | None] = self.constants.whole(name)
         else:  # sizes one after another, of which some are calculated
             made = self.constants.producer(name)
             if made is None or made.op_type != "Concat":
                 refuse(node, "a shape that is constant, got another")
-            parts = [self.constants.get(part) for part in made.input]
-            shape = [None if part is None else int(part.reshape(())) for part in parts]
+            shape = []
+            for part in made.input:
+                shape += self.constants.whole(part) if part in self.constants else [None]
         self._set(node, lying.reshaped(self.axes, shape, (2, self.size)))
 
     def _flatten(self, node: NodeProto) -> None:

@@ -213,6 +213,13 @@ def array_of(tensor: TensorProto) -> Array:
         raise ValueError(f"{tensor.name}: expected a tensor, got {shortened(str(error))}") from error
 
 
+def as_whole(array: Array, name: str) -> list[int]:
+    """Return the whole numbers of an array; ValueError if it has others."""
+    if array.dtype.kind not in "iu":
+        raise ValueError(f"{name}: expected whole numbers, got {array.dtype}")
+    return [int(number) for number in array.reshape(-1)]
+
+
 def constants_of(graph: GraphProto) -> dict[str, Array]:
     """Return the arrays that stand in a graph, by name."""
     found = {tensor.name: array_of(tensor) for tensor in graph.initializer}
@@ -245,16 +252,35 @@ def subgraphs_of(node: NodeProto) -> Iterator[GraphProto]:
             yield from attribute.graphs
 
 
-def check_scans(graph: GraphProto) -> None:
-    """Raise ValueError if a Scan says that it scans more than it reads: a runtime might make a list of it."""
+def check_nodes(graph: GraphProto, opset: int) -> None:
+    """Raise ValueError if a node of ONNX's own is not as its operator says, or a name is no text.
+
+    Looked at are how many inputs and outputs it has at least, and the kinds of its attributes. A Scan must
+    not say that it scans more than it reads, as a runtime might make a list of it.
+    """
     for node in graph.node:
-        count = next((one.i for one in node.attribute if one.name == "num_scan_inputs"), 1)
-        if node.op_type == "Scan" and not 0 < count <= len(node.input):
-            raise ValueError(
-                f"{shown(node)}: expected num_scan_inputs from 1 to {len(node.input)}, got {count}"
-            )
+        for name in (node.op_type, node.domain, node.name, *node.input, *node.output):
+            if not isinstance(name, str):  # protobuf hands it on as bytes
+                raise ValueError(f"model: expected names in UTF-8, got {name!r}")
+        if node.domain in DOMAINS and onnx.defs.has(node.op_type, opset, ""):
+            _check_node(node, onnx.defs.get_schema(node.op_type, opset, ""))
         for inner in subgraphs_of(node):
-            check_scans(inner)
+            check_nodes(inner, opset)
+
+
+def _check_node(node: NodeProto, needs: onnx.defs.OpSchema) -> None:
+    """Raise ValueError if a node is not as its operator says."""
+    if len(node.input) < needs.min_input or len(node.output) < needs.min_output:
+        expected = f"at least {needs.min_input} inputs and {needs.min_output} outputs"
+        raise ValueError(f"{shown(node)}: expected {expected}, got {len(node.input)} and {len(node.output)}")
+    known = needs.attributes if node.attribute else {}
+    for one in node.attribute:
+        kind = onnx.AttributeProto.AttributeType.Name(one.type)
+        expected = str(known[one.name].type).rpartition(".")[2] if one.name in known else kind
+        if kind not in (expected, "UNDEFINED"):
+            raise ValueError(f"{shown(node)}: {one.name}: expected {expected}, got {kind}")
+        if one.name == "num_scan_inputs" and not 0 < one.i <= len(node.input):
+            raise ValueError(f"{shown(node)}: {one.name}: expected from 1 to {len(node.input)}, got {one.i}")
 
 
 def shown(node: NodeProto) -> str:

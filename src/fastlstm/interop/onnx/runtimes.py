@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TypeProto
 
 from ...files.container import shortened
-from .protos import DOMAINS, attributes_of
+from .protos import DOMAINS, as_whole, attributes_of
 
 Array = NDArray[Any]
 
@@ -189,7 +189,7 @@ def _move(node: NodeProto, constants: Mapping[str, Array]) -> Callable[[Array], 
         order = told.get("perm")
         return lambda array: array.transpose(order)
     if node.op_type == "Reshape" and node.input[1] in constants and not told.get("allowzero"):
-        sizes = constants[node.input[1]].tolist()
+        sizes = as_whole(constants[node.input[1]], node.input[1])
         return lambda array: array.reshape([size or array.shape[k] for k, size in enumerate(sizes)])
     if node.op_type not in ("Squeeze", "Unsqueeze"):
         return None
@@ -197,7 +197,7 @@ def _move(node: NodeProto, constants: Mapping[str, Array]) -> Callable[[Array], 
     if len(node.input) > 1:
         if node.input[1] not in constants:
             return None
-        places = constants[node.input[1]].reshape(-1).tolist()
+        places = as_whole(constants[node.input[1]], node.input[1])
     if node.op_type == "Unsqueeze":
         return None if places is None else lambda array: np.expand_dims(array, tuple(places))
     axes = None if places is None else tuple(places)

@@ -14,7 +14,7 @@ from onnx import GraphProto, ModelProto, NodeProto, TypeProto, ValueInfoProto, n
 from ...model.checks import as_mapping
 from .constants import Constants
 from .loops import RecurrentLoop
-from .protos import Source, array_of, check_scans, inlined, names_checked, opset_of, read
+from .protos import Source, array_of, check_nodes, inlined, names_checked, opset_of, read
 from .runtimes import OnnxRuntime, Piece, moves_of, runtime, text_of
 from .stages import Stage, names_read, stages_of
 
@@ -136,7 +136,7 @@ class Session:
         least_work: float | None = None,
     ) -> None:
         graph = model.graph
-        check_scans(graph)
+        check_nodes(graph, opset_of(model))
         self._defaults = _defaults(model)
         constants = Constants(graph, self._defaults, opset_of(model))
         initial = {tensor.name for tensor in graph.initializer}
