@@ -319,6 +319,14 @@ def test_nodes_with_fewer_inputs_than_they_need_are_refused(kind):
             reads(model)
 
 
+def test_what_the_reference_does_not_take_is_refused(monkeypatch):
+    monkeypatch.setattr(runtimes, "find_spec", lambda name: None)
+    softmax = node("Softmax", ["x"], ["y"], axis=1)
+    softmax.attribute[0].ClearField("type")
+    with pytest.raises(ValueError, match=r"^model: expected a graph that onnx.reference takes, got \("):
+        accelerate(model_of([softmax], x_of(), [typed("y", "f")]))
+
+
 def test_axes_that_are_no_whole_numbers_are_refused():
     model = export(fastlstm.LSTM(I, H, rng=0))
     (squeeze,) = (one for one in model.graph.node if one.op_type == "Squeeze")

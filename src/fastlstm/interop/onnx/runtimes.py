@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TypeProto
 
 from ...files.container import shortened
-from .protos import DOMAINS, as_whole, attributes_of
+from .protos import DOMAINS, WRONG, as_whole, attributes_of
 
 Array = NDArray[Any]
 
@@ -118,7 +118,7 @@ class Reference:
 
         try:
             self._evaluator = ReferenceEvaluator(model)
-        except (RuntimeError, NotImplementedError, TypeError, ValueError) as error:
+        except WRONG as error:
             told = shortened(str(error))
             raise ValueError(f"model: expected a graph that onnx.reference takes, got ({told})") from error
         self.outputs: Sequence[str] = [value.name for value in model.graph.output]
