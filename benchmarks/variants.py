@@ -23,6 +23,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "cell_clip": {"cell_clip": 3.0},
     "zoneout": {"zoneout": 0.1},
     "recurrent_dropout": {"recurrent_dropout": 0.2},
+    "gate_masks": {"recurrent_dropout": 0.2, "gate_masks": True},
     "weight_drop": {"weight_drop": 0.2},
     "learn_state": {"learn_state": True},
     "layer_norm": {"layer_norm": True},

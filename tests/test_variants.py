@@ -37,6 +37,7 @@ def variants(draw, cell, H, smooth=False):
         return {
             "forget_gate": draw(st.sampled_from(["sigmoid", "exp"])),
             "recurrent_dropout": draw(shares()),
+            "gate_masks": draw(st.booleans()),
             "reverse": draw(st.booleans()),
             "bias": draw(st.booleans()),
             "heads": heads,
@@ -50,6 +51,8 @@ def variants(draw, cell, H, smooth=False):
         "bias": draw(st.booleans()),
         "heads": heads,
     }
+    if cell != "tanh":
+        options["gate_masks"] = draw(st.booleans())
     count = len(USUAL[cell])
     if draw(st.booleans()):
         options["activations"] = tuple(draw(functions) for _ in range(count))
@@ -59,7 +62,7 @@ def variants(draw, cell, H, smooth=False):
         return {
             "layer_norm": True,
             "zoneout": (options["zoneout"][0], 0.0),
-            **{name: options[name] for name in ("recurrent_dropout", "reverse", "bias")},
+            **{name: options[name] for name in ("recurrent_dropout", "gate_masks", "reverse", "bias")},
         }
     if cell == "lstm":
         options["cell_clip"] = draw(st.sampled_from([None, 0.3]))
@@ -100,12 +103,22 @@ class Drawn:
             short: parameters[name] for short, name in direction_names(0, False).items() if name in parameters
         }
 
+    def mask(self, dropped, b):
+        """What a sequence's h is multiplied by: (P,), or a row for each gate that the reference has."""
+        if dropped is None or dropped.mask is None:
+            return 1.0
+        rows = dropped.mask[b].reshape(-1, self.model.output_size)
+        if len(rows) > 1 and self.model.input_forget:
+            assert rows[0].tobytes() == rows[1].tobytes()
+            rows = np.delete(rows, 1, axis=0)
+        return rows[0] if len(rows) == 1 else rows
+
     def slstm(self, parameters, x, states, dropped):
         order, w = slice(None, None, -1 if self.model.reverse else 1), self.short(parameters)
         y, final = np.zeros((*x.shape[:2], self.model.output_size)), [np.zeros_like(part) for part in states]
         for b in range(x.shape[1]):
             own = [part[0, b] for part in states]
-            mask = 1.0 if dropped is None else dropped.mask[b]
+            mask = self.mask(dropped, b)
             y[order, b], after = slstm_sequence(w, x[order, b], own, self.model.forget_gate == "exp", mask)
             for part, value in zip(final, after, strict=True):
                 part[0, b] = value
@@ -129,7 +142,7 @@ class Drawn:
                 shape = (*x.shape[:2], model.hidden_size)
                 for k, zone in enumerate((dropped.zone_h, dropped.zone_c)):
                     zones[k] = 0.0 if zone is None else zone.reshape(shape)[order, b]
-                mask = 1.0 if dropped.mask is None else dropped.mask[b]
+                mask = self.mask(dropped, b)
             y[order, b], h_n[b], c_n[b] = varied_sequence(
                 self.cell,
                 w,
@@ -173,12 +186,16 @@ def test_against_the_reference(cell, dtype, data):
         assert distance(ours, theirs) <= TOLERANCE[dtype]
 
 
-def joined(droppings):
-    """Return what all passes of a direction drop, side by side."""
+def joined(droppings, size):
+    """Return what all passes of a direction drop, each of so many units, side by side."""
     if droppings[0] is None:
         return None
-    names = [name for name in ("zone_h", "zone_c", "mask") if getattr(droppings[0], name) is not None]
+    names = [name for name in ("zone_h", "zone_c") if getattr(droppings[0], name) is not None]
     sides = {name: np.concatenate([getattr(one, name) for one in droppings], axis=1) for name in names}
+    if droppings[0].mask is not None:  # by gate, then by pass
+        B = len(droppings[0].mask)
+        masks = [one.mask.reshape(B, -1, size) for one in droppings]
+        sides["mask"] = np.concatenate(masks, axis=2).reshape(B, -1)
     return _core.Dropped(**sides)
 
 
@@ -193,7 +210,7 @@ def test_gradients(cell, drop, data):
     model = drawn.model
     parameters = {name: array.copy() for name, array in model.parameters.items()}
     _, _, tape = model._run(drawn.x, drawn.state, None, True, model._weights, drop=drop)
-    dropped = joined(tape._kept.droppings)
+    dropped = joined(tape._kept.droppings, tape._kept.layers[0].output_size)
 
     def loss():
         y, *states = drawn.reference(parameters, drawn.x, drawn.states, dropped)
@@ -249,6 +266,9 @@ VARIANTS = [
     ("lstm", {"input_forget": True}),
     ("lstm", {"zoneout": 0.2, "recurrent_dropout": 0.3, "proj_size": 0}),
     ("lstm", {"recurrent_dropout": 0.3, "proj_size": 7}),
+    ("lstm", {"recurrent_dropout": 0.3, "gate_masks": True}),
+    ("lstm", {"recurrent_dropout": 0.3, "gate_masks": True, "layer_norm": True, "proj_size": 7}),
+    ("gru", {"recurrent_dropout": 0.3, "gate_masks": True}),
     ("lstm", {"layer_norm": True, "recurrent_dropout": 0.2, "zoneout": (0.1, 0)}),
     ("lstm", {"layer_norm": True, "proj_size": 5}),
     ("lstm", {"heads": 3}),
@@ -272,6 +292,41 @@ def varied(request):
         return KINDS[cell](5, H, rng=0, **options, **more)
 
     return model
+
+
+@pytest.mark.parametrize("B", [1, 24])
+@pytest.mark.parametrize(
+    ("cell", "options"),
+    [
+        ("lstm", {}),
+        ("lstm", {"layer_norm": True, "proj_size": 40}),
+        ("lstm", {"heads": 3, "peepholes": True}),
+        ("gru", {}),
+        ("slstm", {}),
+    ],
+)
+def test_gates_with_the_same_mask_are_those_with_one(cell, options, B, isa, threads, monkeypatch):
+    """The same bits forward, the same gradients to rounding."""
+
+    def same(rng, p, shape, dtype):
+        one = (rng.random((shape[0], 1, shape[-1])) < 1 - p).astype(dtype) / (1 - p)
+        return np.broadcast_to(one, shape)
+
+    monkeypatch.setattr(fastlstm.model.variants, "dropout_mask", same)
+    fastlstm.set_num_threads(2)
+    x = np.random.default_rng(0).standard_normal((20, B, 9))
+    results = []
+    for gate_masks in (False, True):
+        model = KINDS[cell](
+            9, 99, rng=0, dtype="float64", recurrent_dropout=0.3, gate_masks=gate_masks, **options
+        )
+        y, _, tape = model.forward(x, lengths=[20] * (B - 1) + [13])
+        gradients = tape.backward(np.ones_like(y))
+        results.append((y, [gradients.input, *gradients.parameters.values()]))
+    (y, gradients), (y_gates, of_gates) = results
+    assert y_gates.tobytes() == y.tobytes()
+    for one, other in zip(gradients, of_gates, strict=True):
+        assert distance(other, one) <= 1e-12
 
 
 class TestBits:

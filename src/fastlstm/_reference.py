@@ -245,7 +245,7 @@ def varied_sequence(
 
     The other form is an LSTM's f = 1 - i, and a GRU's reset before the product. `zones` has for h and for c
     the share of numbers that a step leaves as they were: a number, or an array (T, H) of ones and zeros. W_hh
-    reads h times `mask`.
+    reads h times `mask`; that of each gate, times its own row of it.
     """
     applied = [FUNCTIONS[name] for name, _, _ in functions]
     numbers = [numbers for _, *numbers in functions]
@@ -310,10 +310,11 @@ def slstm_sequence(
 
 
 def recurrent(w: Parameters, h: Array) -> Array:
-    """Return W_hh h; with heads, each of them sees its own part of h."""
+    """Return W_hh h; with heads, each of them sees its own part of h. Rows of h are one for each gate."""
     weight, size = w["weight_hh"], w["weight_hh"].shape[1]
-    blocks = weight.reshape(-1, len(h) // size, size, size)
-    return np.asarray(np.einsum("ghij,hj->ghi", blocks, h.reshape(-1, size)).reshape(-1))
+    blocks = weight.reshape(-1, h.shape[-1] // size, size, size)
+    parts = np.broadcast_to(h.reshape(-1, blocks.shape[1], size), blocks.shape[:3])
+    return np.asarray(np.einsum("ghij,ghj->ghi", blocks, parts).reshape(-1))
 
 
 def normal(x: Array) -> Array:

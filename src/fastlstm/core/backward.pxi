@@ -132,20 +132,29 @@ cdef inline bint carries(const Pass* p) noexcept nogil:
 
 
 cdef void undrop_h(const Pass* p, const Slice* s, Py_ssize_t count, fl_product* job, char* dh) noexcept nogil:
-    """dh of the step before, from the product that gives the gradient of what W_hh read of it."""
-    cdef Py_ssize_t P = p.layer.P, columns = s.out_end - s.out
+    """dh of the step before, from the product that gives the gradient of what W_hh read of it; or from one
+    product for each gate's mask."""
+    cdef Py_ssize_t P = p.layer.P, ld = p.dropping.masks * P, columns = s.out_end - s.out
+    cdef const char* pre = <const char*>job.a
     cdef char* fed = at(p, s.scratch, (s.last - s.first) * p.layer.H if is_projected(p.layer) else 0)
+    cdef int k
     job.out = fed
-    fl_convert_rows(job, 0, s.converted)
-    fl_multiply(job)
-    p.kernels.mask(count, columns, at(p, fed, s.out), P, at(p, p.dropping.mask, s.first * P + s.out), P,
-                   at(p, dh, s.out) if carries(p) else NULL, P, at(p, dh, s.out), P)
+    for k in range(p.dropping.masks):
+        job.panel = &p.backward.panel_hh_t[k]
+        job.a = at(p, pre, k * p.layer.H)
+        fl_convert_rows(job, 0, s.converted)
+        fl_multiply(job)
+        p.kernels.mask(count, columns, at(p, fed, s.out), P,
+                       at(p, p.dropping.mask, s.first * ld + k * P + s.out), ld,
+                       at(p, dh, s.out) if k or carries(p) else NULL, P, at(p, dh, s.out), P)
+
+
 cdef void reset_backward(const Pass* p, const Slice* s, const Rows* parts, int count,
                          char* dreset) noexcept nogil:
     """From the late gates' gradients of a step's rows, in so many parts, to that of r·h and on to r's."""
     cdef const fl_layer* layer = p.layer
     cdef const fl_panel* panel = &p.backward.panel_late_t
-    cdef char* late = at(p, dpre_row(p, parts[0].row), p.backward.panel_hh_t.K)
+    cdef char* late = at(p, dpre_row(p, parts[0].row), p.backward.panel_hh_t[0].K)
     cdef fl_product job
     cdef fl_step_backward step
     cdef Py_ssize_t done = 0
@@ -167,7 +176,7 @@ cdef void dh_before(const Pass* p, const Slice* s, Py_ssize_t row, Py_ssize_t co
     cdef Py_ssize_t P = p.layer.P
     cdef char* dh = at(p, p.backward.dh, s.first * P)
     cdef char* dpre = at(p, dpre_row(p, row), first_of_h(p.layer))
-    cdef fl_product job = fl_product_of_rows(&p.backward.panel_hh_t, s.out, s.out_end, count, dpre, dh, P)
+    cdef fl_product job = fl_product_of_rows(&p.backward.panel_hh_t[0], s.out, s.out_end, count, dpre, dh, P)
     job.a_ld = p.layer.kept_width
     if is_normed(p.layer):
         unnormalise(p, s, row, count, p.layer.gain_x, p.normed.x_normal, p.normed.x_scale,
@@ -257,8 +266,11 @@ cdef void prepare_backward(Pass* p, const LayerWeights* weights, fl_panel* panel
     cdef const fl_layer* layer = p.layer
     cdef const fl_format* format = format_backward(layer)
     cdef Py_ssize_t late = layer.cell.late * layer.H, early = layer.G - late
-    start = fl_pack_panel(format, FL_OUTPUTS, layer.P, early, weights.w_hh, 1, layer.P, start,
-                          &p.backward.panel_hh_t)
+    cdef int panels = max(p.dropping.masks, 1), k
+    for k in range(panels):
+        start = fl_pack_panel(format, FL_OUTPUTS, layer.P, early // panels,
+                              at(p, weights.w_hh, k * layer.H * layer.P), 1, layer.P, start,
+                              &p.backward.panel_hh_t[k])
     if late:
         start = fl_pack_panel(format, FL_OUTPUTS, layer.P, late, at(p, weights.w_hh, early * layer.P), 1,
                               layer.P, start, &p.backward.panel_late_t)

@@ -18,7 +18,7 @@ cdef inline Py_ssize_t steps_projected(const Pass* p, Py_ssize_t sequences) noex
 cdef inline bint goes_ahead(const Pass* p) noexcept nogil:
     """Whether later rows are projected beside the steps of a single sequence, which wait for W_hh."""
     cdef Py_ssize_t weights = p.layer.G * (p.layer.I + p.layer.P) * p.kernels.itemsize
-    cdef bint apart = p.layer.panel_hh.vectors or p.layer.cell.late
+    cdef bint apart = p.layer.panel_hh.vectors or p.layer.cell.late or p.dropping.masks > 1
     cdef Py_ssize_t rows = 0 if apart else p.layer.format.ahead_rows
     return rows > 0 and p.steps.B == 1 and p.steps.T >= 2 * rows and weights <= AHEAD_BYTES
 
@@ -114,6 +114,23 @@ cdef inline fl_norm norm_of(const Pass* p, Py_ssize_t row, const char* rows, con
     return job
 
 
+cdef inline void multiply_h(const Pass* p, const fl_product* job) noexcept nogil:
+    """What W_hh gives to some rows of a step."""
+    if p.dropping.masks > 1:
+        p.kernels.product_by_gate(job, p.layer.P)
+    else:
+        fl_multiply(job)
+
+
+cdef void masked_rows(const Pass* p, const fl_step* step) noexcept nogil:
+    """A step whose gates read h through a mask each."""
+    cdef const fl_layer* layer = p.layer
+    cdef fl_product job = fl_product_of_h(step, fl_panel_column(layer, step.first),
+                                          fl_panel_column(layer, step.last))
+    multiply_h(p, &job)
+    layer.cell.update(step)
+
+
 cdef void normed_rows(const Pass* p, const Slice* s, Py_ssize_t row, fl_step* step) noexcept nogil:
     """A step whose pre-activations are what x gives and what h gives, both normalised, and a bias."""
     cdef const fl_layer* layer = p.layer
@@ -132,7 +149,7 @@ cdef void normed_rows(const Pass* p, const Slice* s, Py_ssize_t row, fl_step* st
     c.normal = <void*>at_row(p, p.normed.c_normal, row)
     step.norm_c = &c
     p.kernels.norm(&x)
-    fl_multiply(&job)
+    multiply_h(p, &job)
     p.kernels.norm(&h)
     layer.cell.update(step)
 
@@ -178,6 +195,8 @@ cdef void cell_rows(const Pass* p, const Slice* s, const Rows* rows, const fl_pr
     step.ahead = s.ahead
     if is_normed(layer):
         normed_rows(p, s, rows.row, &step)
+    elif p.dropping.masks > 1:
+        masked_rows(p, &step)
     else:
         fl_step_cell(layer, &step)
 
@@ -193,12 +212,15 @@ cdef void project_h(const Pass* p, const Slice* s, Py_ssize_t row, Py_ssize_t co
 
 cdef void drop_h(const Pass* p, const Slice* s, Py_ssize_t row, Py_ssize_t count) noexcept nogil:
     """What the next step reads of some rows' h."""
-    cdef Py_ssize_t P = p.layer.P, first = s.out, last = s.out_end
+    cdef Py_ssize_t P = p.layer.P, ld = p.dropping.masks * P, first = s.out, last = s.out_end, column
+    cdef int k
     if p.cut.by_units and not is_projected(p.layer):  # the slice's own units
         first, last = s.unit, s.unit_end
-    p.kernels.mask(count, last - first, at(p, y_row(p, row), first), p.forward.y_ld,
-                   at(p, p.dropping.mask, s.first * P + first), P, NULL, 0,
-                   at(p, p.dropping.fed, row * P + first), P)
+    for k in range(p.dropping.masks):
+        column = k * P + first
+        p.kernels.mask(count, last - first, at(p, y_row(p, row), first), p.forward.y_ld,
+                       at(p, p.dropping.mask, s.first * ld + column), ld, NULL, 0,
+                       at(p, p.dropping.fed, row * ld + column), ld)
 
 
 cdef void finish_step(Pass* p, const Slice* s, Py_ssize_t t, Py_ssize_t count, const char* m) noexcept nogil:

@@ -149,6 +149,7 @@ cdef extern from "kernels/layer.h" nogil:
                       void* total) noexcept nogil
         void (*mask)(fl_index B, fl_index n, const void* a, fl_index a_ld, const void* m, fl_index m_ld,
                      const void* start, fl_index start_ld, void* out, fl_index out_ld) noexcept nogil
+        void (*product_by_gate)(const fl_product*, fl_index gate_ld) noexcept nogil
         void (*norm)(const fl_norm*) noexcept nogil
         void (*norm_backward)(const fl_norm_backward*) noexcept nogil
         void (*add_products)(fl_index B, fl_index n, const void* a, fl_index a_ld, const void* w,
@@ -208,6 +209,7 @@ cdef extern from "kernels/layer.h" nogil:
                                fl_index x_ld, void* out)
     fl_product fl_product_of_rows(const fl_panel* panel, fl_index first, fl_index last, fl_index B,
                                   const void* a, void* out, fl_index out_ld)
+    fl_product fl_product_of_h(const fl_step* p, fl_index first, fl_index last)
     void fl_multiply(const fl_product* job)
     void fl_step_cell(const fl_layer* l, const fl_step* p)
 

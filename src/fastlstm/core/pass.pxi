@@ -52,9 +52,10 @@ cdef struct Dropping:
     # What a pass in training drops of the recurrence; NULL where it drops nothing.
     const char* zone_h         # [rows][H] 1 where h stays as it was
     const char* zone_c         # [rows][H] likewise c
-    const char* mask           # [B][P] what h is multiplied by where W_hh reads it
-    const char* fed_0          # [B][P] h_0 times that
-    char* fed                  # [rows][P] each h times that
+    int masks                  # of h where W_hh reads it: one, or one for each gate
+    const char* mask           # [B][masks][P] what h is multiplied by for it
+    const char* fed_0          # [B][masks][P] h_0 times that
+    char* fed                  # [rows][masks][P] each h times that
 
 
 cdef struct Normed:
@@ -90,7 +91,7 @@ cdef struct BackwardArrays:
     char* dh                   # [B][P] in: of h_n; out: of h_0
     char* dc                   # [B][S] in: of c_n; out: of c_0
     char* dpre                 # [rows][kept] in: what forward kept; out: gradients of C·H pre-activations
-    fl_panel panel_hh_t        # W_hh transposed: from gates, the early ones, to h
+    fl_panel[4] panel_hh_t     # W_hh transposed: from gates, the early ones, to h; or from each gate
     fl_panel panel_late_t      # likewise from late gates to r·h; no data without any
     fl_panel panel_hr_t        # W_hr transposed: from h to o·tanh(c); no data without a projection
     char* dh_rows              # [rows][P] with a projection: what reached each h
@@ -162,13 +163,14 @@ cdef inline const char* h_before(const Pass* p, const Rows* rows, Py_ssize_t* ld
 
 
 cdef inline const char* fed_before(const Pass* p, const Rows* rows, Py_ssize_t* ld) noexcept nogil:
-    """What W_hh reads: h of the step before, dropped in part where the pass does that."""
+    """What W_hh reads: h of the step before, dropped in part where the pass does that; with a mask for each
+    gate its row is one after another."""
     if p.dropping.mask == NULL:
         return h_before(p, rows, ld)
-    ld[0] = p.layer.P
+    ld[0] = p.dropping.masks * p.layer.P
     if rows.row_before < 0:
-        return at(p, p.dropping.fed_0, rows.sequence * p.layer.P)
-    return at(p, p.dropping.fed, rows.row_before * p.layer.P)
+        return at(p, p.dropping.fed_0, rows.sequence * ld[0])
+    return at(p, p.dropping.fed, rows.row_before * ld[0])
 
 
 cdef inline const char* at_row(const Pass* p, const char* base, Py_ssize_t row) noexcept nogil:

@@ -12,7 +12,8 @@ cdef enum:
 
 cdef struct Factor:
     # One gradient of a term: out = before + the sum over all rows of left[row][m]·right[row][n].
-    const char* right          # [rows][columns], or NULL: h of the step before
+    const char* right          # [rows][columns], or NULL: h of the step before, as that mask's gate reads it
+    int mask
     Py_ssize_t ld, columns
     const char* before         # [outputs][columns], or NULL for zeros
     char* out                  # [outputs][columns]
@@ -53,7 +54,7 @@ cdef struct Sums:
     # What the threads of these sums share; followed by the scratch of each: rows that are converted first.
     const fl_format* format    # what multiplies
     Pass p                     # its kernels, its steps, how it is cut; and where h of the step before lies
-    Term[4] terms
+    Term[6] terms
     InputGradient input
     char* dpeephole            # [3][H] of i, f and o, or NULL
     NormGradients norm
@@ -88,7 +89,7 @@ cdef inline Py_ssize_t converted_for_sums(const Sums* sums) noexcept nogil:
     return larger(of_strip, fl_converted_bytes(sums.format, input_rows(sums), sums.input.inner))
 
 
-cdef void gather_h_before(const Pass* p, Py_ssize_t first_row, Py_ssize_t last_row, Py_ssize_t* t,
+cdef void gather_h_before(const Pass* p, Py_ssize_t first_row, Py_ssize_t last_row, int mask, Py_ssize_t* t,
                           char* out) noexcept nogil:
     """out[j] = h of the step before, for the rows first_row..last_row; t, the step of first_row, moves on."""
     cdef Rows[2] parts
@@ -97,7 +98,7 @@ cdef void gather_h_before(const Pass* p, Py_ssize_t first_row, Py_ssize_t last_r
     cdef int k
     while True:
         for k in range(rows_of_step(&p.steps, t[0], 0, p.steps.B, parts)):
-            source = fed_before(p, &parts[k], &ld)
+            source = at(p, fed_before(p, &parts[k], &ld), mask * P)
             stop = min(parts[k].row + parts[k].count, last_row)
             for row in range(max(parts[k].row, first_row), stop):
                 copy(p, at(p, out, (row - first_row) * P), at(p, source, (row - parts[k].row) * ld), P)
@@ -159,7 +160,7 @@ cdef void add_term(const Sums* sums, const Term* term, Py_ssize_t first_out, Py_
         for k in range(term.count):
             right, ld = at(p, term.factors[k].right, first * term.factors[k].ld), term.factors[k].ld
             if term.factors[k].right == NULL:
-                gather_h_before(p, first, first + count, &t, memory)
+                gather_h_before(p, first, first + count, term.factors[k].mask, &t, memory)
                 right, ld = memory, p.layer.P
                 memory = aligned(at(p, memory, chunk * ld), ALIGNMENT)
             memory = fl_pack_panel(sums.format, FL_OUTPUTS, term.factors[k].columns, count, right, 1, ld,
@@ -229,7 +230,7 @@ cdef void add_term_by_blas(const Sums* sums, const Term* term, Py_ssize_t first_
             count, right, ld = rows - first, at(p, factor.right, first * factor.ld), factor.ld
             if factor.right == NULL:
                 count, right, ld = min(count, chunk_rows(p)), h_rows, p.layer.P
-                gather_h_before(p, first, first + count, &t, h_rows)
+                gather_h_before(p, first, first + count, factor.mask, &t, h_rows)
             add_transposed_product(p.kernels.itemsize, count, outputs, factor.columns,
                                    at(p, term.left, first * term.ld + first_out), term.ld, right, ld,
                                    at(p, factor.out, first_out * factor.columns))
@@ -405,7 +406,7 @@ cdef Term* begin_term(Sums* sums, const char* left, Py_ssize_t ld, Py_ssize_t ou
 
 cdef void add_factor(Term* term, const char* right, Py_ssize_t ld, Py_ssize_t columns, const char* before,
                      char* out) noexcept nogil:
-    term.factors[term.count] = Factor(right, ld, columns, before, out)
+    term.factors[term.count] = Factor(right, 0, ld, columns, before, out)
     term.count += 1
 
 
@@ -429,6 +430,22 @@ cdef void add_chains(const Pass* p, const LayerWeights* weights, Py_ssize_t firs
         term.factors[term.count - 1].ld = layer.kept_width
 
 
+cdef void add_recurrent(const Pass* p, const LayerWeights* weights, const char* left, Py_ssize_t ld,
+                        Sums* sums) noexcept nogil:
+    """The sums of what h adds to all gates, or to each, which reads it through a mask of its own; `left` are
+    their gradients."""
+    cdef const fl_layer* layer = p.layer
+    cdef int terms = max(p.dropping.masks, 1), chain, k
+    cdef Py_ssize_t outputs = layer.G // terms
+    cdef Term* term
+    for k in range(terms):
+        chain = layer.cell.chains - layer.cell.gates + k
+        term = begin_term(sums, at(p, left, k * outputs), ld, outputs,
+                          at(p, weights.dbias, chain * outputs) if chain >= layer.cell.gates else NULL)
+        add_factor(term, NULL, layer.P, layer.P, NULL, at(p, weights.dw_hh, k * outputs * layer.P))
+        term.factors[0].mask = k
+
+
 cdef void list_sums(const Pass* p, const LayerWeights* weights, Sums* sums) noexcept nogil:
     """The sums of a layer's backward pass, but for the input's gradient."""
     cdef const fl_layer* layer = p.layer
@@ -437,8 +454,10 @@ cdef void list_sums(const Pass* p, const LayerWeights* weights, Sums* sums) noex
     if is_normed(layer):
         term = begin_term(sums, p.normed.x_normal, layer.G, layer.G, NULL)
         add_factor(term, p.forward.x, p.forward.x_ld, layer.I, NULL, weights.dw_ih)
-        term = begin_term(sums, p.normed.h_normal, layer.G, layer.G, NULL)
-        add_factor(term, NULL, layer.P, layer.P, NULL, weights.dw_hh)
+        add_recurrent(p, weights, p.normed.h_normal, layer.G, sums)
+    elif p.dropping.masks > 1:
+        add_chains(p, weights, 0, layer.cell.gates, True, False, sums)
+        add_recurrent(p, weights, at(p, p.backward.dpre, first_of_h(layer)), layer.kept_width, sums)
     else:
         list_chains(p, weights, sums)
     if is_projected(layer):

@@ -38,11 +38,11 @@ cdef class Dropped:
     ----------
     zone_h, zone_c : arrays (rows, H), optional
         1 where h and c stay as they were at the step before, else 0.
-    mask : array (B, P), optional
-        What h is multiplied by where the recurrent weights read it.
-    fed_0 : array (B, P), optional
+    mask : array (B, P) or (B, gates·P), optional
+        What h is multiplied by where the recurrent weights read it; or where those of each gate do.
+    fed_0 : array like mask, optional
         h_0 times the mask; with one.
-    fed : array (rows, P), optional
+    fed : array (rows, P) or (rows, gates·P), optional
         Written: each h times the mask; with one.
     """
 
@@ -68,6 +68,10 @@ cdef int drop(Pass* p, Dropped dropped) except -1:
     if not p.layer.varied and (dropped.zone_h is not None or dropped.zone_c is not None):
         raise ValueError("zone_h, zone_c: expected None for a layer without a variant")
     if dropped.mask is not None:
+        p.dropping.masks = p.layer.cell.gates if dropped.mask.size > B * P else 1
+        if p.dropping.masks > 1 and (p.layer.cell.late or fl_converts(p.layer.format)):
+            raise ValueError("mask: expected one for all gates of a layer like this, got more")
+        P *= p.dropping.masks
         p.dropping.mask = matrix(dropped.mask, "mask", B, P, itemsize).data
         p.dropping.fed_0 = matrix(dropped.fed_0, "fed_0", B, P, itemsize).data
         p.dropping.fed = matrix(dropped.fed, "fed", rows, P, itemsize, True).data

@@ -282,6 +282,9 @@ typedef struct {
     /* out[b][j] = start[b][j] + a[b][j]·m[b][j]; a NULL start is zero; out may be start or a */
     void (*mask)(fl_index B, fl_index n, const void *a, fl_index a_ld, const void *m, fl_index m_ld,
                  const void *start, fl_index start_ld, void *out, fl_index out_ld);
+    /* product of a panel of reals in a cell's order, a_k = 1: of a row a[b] each gate reads its own part, the
+     * first at a[b], each gate_ld after the one before */
+    void (*product_by_gate)(const fl_product *, fl_index gate_ld);
     void (*norm)(const fl_norm *);
     void (*norm_backward)(const fl_norm_backward *);
     /* total[j] += Σ_b a[b][j]·w[b][j] */

@@ -8,6 +8,7 @@
 #include "chain.h"
 #include "ahead.h"
 #include "formats/reals.h"
+#include "formats/reals_by_gate.h"
 #include "cells/variant.h"
 #include "cells/gru.h"
 #include "cells/lstm.h"
@@ -36,6 +37,7 @@ const fl_kernels TABLE(ISA, PER_TYPE(f32, f64)) = {
     .strip = strip,
     .mask = mask_rows,
     .add_products = add_products,
+    .product_by_gate = product_by_gate,
     .norm = norm,
     .norm_backward = norm_backward,
     .adam = adam,

@@ -32,7 +32,7 @@ class GRU(Recurrent[Array]):
         shapes either way. Only the former shares the units of one sequence among threads.
     precision, x_scale
         As for `LSTM`.
-    reverse, init, learn_state, merge, weight_drop, empty_state, clip, recurrent_dropout, heads
+    reverse, init, learn_state, merge, weight_drop, empty_state, clip, recurrent_dropout, gate_masks, heads
         As for `LSTM`; no recurrent dropout without `reset_after`.
     activations : sequence of two functions, optional
         In the place of sigmoid for r and z, and of tanh for n.

@@ -40,18 +40,21 @@ class LSTMOptions(Options, total=False):
     cell_clip: float | None
     layer_norm: bool
     forget_bias: float | None
+    gate_masks: bool
 
 
 class SLSTMOptions(Options, total=False):
     """Those of an sLSTM."""
 
     forget_bias: float | None
+    gate_masks: bool
     forget_gate: str
 
 
 class GRUOptions(Options, total=False):
     """Those of a GRU."""
 
+    gate_masks: bool
     reset_after: bool
 
 
@@ -87,6 +90,7 @@ OPTIONS = {
     "activations": Option(None, as_functions, VARIED),
     "zoneout": Option((0.0, 0.0), as_zoneout, VARIED),
     "recurrent_dropout": Option(0.0, as_dropping),
+    "gate_masks": Option(False, as_boolean, ("LSTM", "GRU", "SLSTM")),
     "heads": Option(1, as_heads),
     "peepholes": Option(False, as_boolean, ("LSTM",)),
     "input_forget": Option(False, as_boolean, ("LSTM",)),

@@ -31,7 +31,7 @@ from .parameters import Weights, all_taken, borrowed
 from .precision import PRECISIONS, UNIT_SCALE, check_precision, check_trains, matrix
 from .stream import Stream
 from .tape import Kept, Place, Tape
-from .variants import Function, check_variant, dropped, variant_of
+from .variants import Function, check_masks, check_variant, dropped, variant_of
 from .weight_drop import weights_dropped
 from .workspace import Workspace, Workspaces
 
@@ -72,6 +72,7 @@ class Recurrent(Model, Generic[State]):
     activations: tuple[Function, ...] | None
     zoneout: tuple[float, float]
     recurrent_dropout: float
+    gate_masks: bool
     peepholes: bool
     input_forget: bool
     cell_clip: float | None
@@ -472,6 +473,7 @@ class Recurrent(Model, Generic[State]):
             If an array is not one of floats, `lengths` not one of integers or `mask` not one of booleans.
         """
         check_trains(self)
+        check_masks(self)
         dropping = as_boolean(drop, "drop")
         own = self._weights if weights is None else borrowed(self._weights, weights)
         y, final, tape = self._run(x, state, lengths, True, own, dropping, mask)

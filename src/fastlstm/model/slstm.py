@@ -35,7 +35,8 @@ class SLSTM(Recurrent[tuple[Array, Array, Array, Array]]):
         Whether f is a sigmoid of its pre-activation or an exponential: log f is the pre-activation then.
     precision, x_scale
         As for `LSTM`.
-    reverse, init, forget_bias, learn_state, merge, weight_drop, empty_state, recurrent_dropout, heads
+    reverse, init, forget_bias, learn_state, merge, weight_drop, empty_state, recurrent_dropout, gate_masks,
+    heads
         As for `LSTM`; "chrono" is for gates that are sigmoids.
 
     Raises

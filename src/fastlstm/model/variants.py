@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from .._core import Dropped, Layer, empty, functions
 from .batch import Arrangement
 from .checks import Array, as_finite, as_nonnegative, as_positive, as_probability
@@ -110,6 +112,12 @@ def check_variant(model: Recurrent[Any]) -> None:
             )
 
 
+def check_masks(model: Recurrent[Any]) -> None:
+    """Raise ValueError if gates have masks of their own, but not products of reals."""
+    if model.recurrent_dropout and model.gate_masks and model._kept_as:
+        raise ValueError(f"gate_masks: expected False to train with products in {model._kept_as}, got True")
+
+
 # What the core is told
 
 
@@ -148,5 +156,14 @@ def dropped(model: Recurrent[Any], arrangement: Arrangement, h_0: Array, layer: 
     zone_c = zone_mask(rng, for_c, shape, dtype) if for_c else None
     if not model.recurrent_dropout:
         return Dropped(zone_h, zone_c) if for_h or for_c else None
-    mask = dropout_mask(rng, model.recurrent_dropout, h_0.shape, dtype)
-    return Dropped(zone_h, zone_c, mask, h_0 * mask, empty((shape[0], layer.output_size), dtype))
+    B, P = h_0.shape
+    mask = dropout_mask(rng, model.recurrent_dropout, (B, _masks(model), P), dtype)
+    if model.input_forget and model.gate_masks:  # f is 1 - i, and reads what i reads
+        mask = np.insert(mask, 1, mask[:, 0], axis=1)
+    fed_0, mask = (h_0[:, None] * mask).reshape(B, -1), mask.reshape(B, -1)
+    return Dropped(zone_h, zone_c, mask, fed_0, empty((shape[0], mask.shape[1]), dtype))
+
+
+def _masks(model: Recurrent[Any]) -> int:
+    """Return how many masks a sequence has for its h."""
+    return model._weight_rows if model.gate_masks else 1
