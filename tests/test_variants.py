@@ -329,6 +329,15 @@ def test_gates_with_the_same_mask_are_those_with_one(cell, options, B, isa, thre
         assert distance(other, one) <= 1e-12
 
 
+@pytest.mark.parametrize("H", [17, 64, 99])
+def test_a_normed_sequence_alone_projects_beside_its_steps(H, isa):
+    model = fastlstm.LSTM(24, H, layer_norm=True, rng=0)
+    x = np.random.default_rng(0).standard_normal((50, 3, 24)).astype("f")
+    y, _ = model(x)
+    for b in range(3):
+        assert model(x[:, b : b + 1])[0].tobytes() == y[:, b : b + 1].tobytes()
+
+
 class TestBits:
     """The same alone and in a batch, in pieces and steps, with all threads and instruction sets."""
 

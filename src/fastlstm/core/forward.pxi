@@ -114,20 +114,22 @@ cdef inline fl_norm norm_of(const Pass* p, Py_ssize_t row, const char* rows, con
     return job
 
 
-cdef inline void multiply_h(const Pass* p, const fl_product* job) noexcept nogil:
+cdef inline void multiply_h(const Pass* p, const Slice* s, const fl_product* job) noexcept nogil:
     """What W_hh gives to some rows of a step."""
     if p.dropping.masks > 1:
         p.kernels.product_by_gate(job, p.layer.P)
+    elif s.ahead != NULL:
+        p.layer.format.product_beside(job, s.ahead)
     else:
         fl_multiply(job)
 
 
-cdef void masked_rows(const Pass* p, const fl_step* step) noexcept nogil:
+cdef void masked_rows(const Pass* p, const Slice* s, const fl_step* step) noexcept nogil:
     """A step whose gates read h through a mask each."""
     cdef const fl_layer* layer = p.layer
     cdef fl_product job = fl_product_of_h(step, fl_panel_column(layer, step.first),
                                           fl_panel_column(layer, step.last))
-    multiply_h(p, &job)
+    multiply_h(p, s, &job)
     layer.cell.update(step)
 
 
@@ -149,7 +151,7 @@ cdef void normed_rows(const Pass* p, const Slice* s, Py_ssize_t row, fl_step* st
     c.normal = <void*>at_row(p, p.normed.c_normal, row)
     step.norm_c = &c
     p.kernels.norm(&x)
-    multiply_h(p, &job)
+    multiply_h(p, s, &job)
     p.kernels.norm(&h)
     layer.cell.update(step)
 
@@ -196,7 +198,7 @@ cdef void cell_rows(const Pass* p, const Slice* s, const Rows* rows, const fl_pr
     if is_normed(layer):
         normed_rows(p, s, rows.row, &step)
     elif p.dropping.masks > 1:
-        masked_rows(p, &step)
+        masked_rows(p, s, &step)
     else:
         fl_step_cell(layer, &step)
 

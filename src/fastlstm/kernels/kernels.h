@@ -99,7 +99,8 @@ struct fl_format {
     fl_index (*panel_bytes)(fl_index M, fl_index K);
     void (*pack)(const fl_pack *);
     void (*product)(const fl_product *);
-    void (*end_ahead)(fl_ahead *); /* multiplies what is left of it */
+    void (*product_beside)(const fl_product *, fl_ahead *); /* of a single row, a_k = 1, and beside it */
+    void (*end_ahead)(fl_ahead *);                          /* multiplies what is left of it */
 };
 
 /* Variants ----------------------------------------------------------------------------------------------- */

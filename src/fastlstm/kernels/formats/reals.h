@@ -119,6 +119,23 @@ static void reals_product(const fl_product *p)
         product_of_last_block(p, panel, K, whole, vectors % FL_VECTORS);
 }
 
+static void reals_product_beside(const fl_product *p, fl_ahead *ahead)
+{
+    const fl_index K = p->panel->K, first = p->first / WIDTH, end = vectors_of(p->last) / FL_VECTORS * WIDTH;
+    const real *start = p->start;
+    real *out = p->out;
+    FL_ASSERT(p->B == 1 && p->a_k == 1 && !p->panel->vectors && p->first % WIDTH == 0);
+    for (fl_index column = p->first; column < end; column += LANES)
+        vstore(out + column, start ? vload(start + column) : vset(0));
+    chain_beside((int)(end / WIDTH - first), K, p->a, (const real *)p->panel->data + p->first * K, K * WIDTH,
+                 out + p->first, ahead);
+    if (end < p->last) {
+        fl_product rest = *p;
+        rest.first = end;
+        reals_product(&rest);
+    }
+}
+
 static void reals_end_ahead(fl_ahead *ahead)
 {
     const fl_product *p = &ahead->product;
@@ -149,6 +166,7 @@ static const fl_format reals = {
     .panel_bytes = reals_panel_bytes,
     .pack = reals_pack,
     .product = reals_product,
+    .product_beside = reals_product_beside,
     .end_ahead = reals_end_ahead,
 };
 
