@@ -82,20 +82,31 @@ def mutated(content: bytes, rng: random.Random) -> bytes:
 def _changeable(content: bytes) -> Iterator[tuple[Any, int, int]]:
     """Yield each number and each array's bytes, with their place in a pickle.
 
-    Those of a dtype are left out: NumPy believes them, and fails in its own memory.
+    Those of a dtype are left out, and the length, 0, and type, one letter, that an array begins with before
+    its state is set: NumPy believes them, and fails in its own memory.
     """
     operations = list(pickletools.genops(content))
     ends = [place for _, _, place in operations[1:]] + [len(content)]
-    in_dtype, memo = False, None
+    memo = dict[str, int]()  # by which the two classes are called from then on
+    in_dtype, named = False, ""
     for (opcode, argument, place), end in zip(operations, ends, strict=True):
-        if opcode.name in ("GLOBAL", "BUILD"):
-            in_dtype = argument == "numpy dtype"
-        elif opcode.name == "BINPUT" and in_dtype and memo is None:
-            memo = argument  # by which the class is called from then on
-        elif opcode.name == "BINGET" and argument == memo:
-            in_dtype = True
-        elif not in_dtype and (opcode.name in NUMBERS or (isinstance(argument, bytes) and argument)):
+        if opcode.name == "BINPUT" and named:
+            memo.setdefault(named, argument)
+            continue
+        before, named = named, ""
+        if opcode.name == "GLOBAL":
+            named = argument if argument in ("numpy dtype", "numpy ndarray") else ""
+        elif opcode.name == "BINGET":
+            named = next((name for name, number in memo.items() if number == argument), "")
+        elif opcode.name == "BUILD":
+            in_dtype = False
+        elif (
+            not in_dtype
+            and before != "numpy ndarray"
+            and (opcode.name in NUMBERS or (isinstance(argument, bytes) and len(argument) > 1))
+        ):
             yield argument, place, end
+        in_dtype = named == "numpy dtype" or (in_dtype and opcode.name != "GLOBAL")
 
 
 def _changed(argument: Any, operation: bytes, rng: random.Random) -> bytes:
