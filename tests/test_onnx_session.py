@@ -353,7 +353,7 @@ def test_a_scan_of_more_than_it_reads_is_refused(monkeypatch):
     for number in (1 << 40, -1, 0, 6):
         count.i = number
         with pytest.raises(
-            ValueError, match=rf"^Scan '.*': num_scan_inputs: expected from 1 to 5, got {number}"
+            ValueError, match=rf"^Scan '.*': expected num_scan_inputs from 1 to 5, got {number}"
         ):
             accelerate(model)
 

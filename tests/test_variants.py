@@ -329,6 +329,15 @@ def test_gates_with_the_same_mask_are_those_with_one(cell, options, B, isa, thre
         assert distance(other, one) <= 1e-12
 
 
+@pytest.mark.parametrize("gate_masks", [False, True])
+def test_recurrent_dropout_of_no_sequences(gate_masks):
+    y, _, tape = fastlstm.LSTM(3, 4, recurrent_dropout=0.3, gate_masks=gate_masks).forward(
+        np.zeros((5, 0, 3))
+    )
+    assert y.shape == (5, 0, 4)
+    assert not tape.backward(y).parameters["weight_hh_l0"].any()
+
+
 @pytest.mark.parametrize("H", [17, 64, 99])
 def test_a_normed_sequence_alone_projects_beside_its_steps(H, isa):
     model = fastlstm.LSTM(24, H, layer_norm=True, rng=0)

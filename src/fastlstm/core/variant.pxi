@@ -68,7 +68,7 @@ cdef int drop(Pass* p, Dropped dropped) except -1:
     if not p.layer.varied and (dropped.zone_h is not None or dropped.zone_c is not None):
         raise ValueError("zone_h, zone_c: expected None for a layer without a variant")
     if dropped.mask is not None:
-        p.dropping.masks = p.layer.cell.gates if dropped.mask.size > B * P else 1
+        p.dropping.masks = p.layer.cell.gates if two_sizes(dropped.mask, "mask")[1] > P else 1
         if p.dropping.masks > 1 and (p.layer.cell.late or fl_converts(p.layer.format)):
             raise ValueError("mask: expected one for all gates of a layer like this, got more")
         P *= p.dropping.masks

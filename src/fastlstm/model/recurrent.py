@@ -473,8 +473,9 @@ class Recurrent(Model, Generic[State]):
             If an array is not one of floats, `lengths` not one of integers or `mask` not one of booleans.
         """
         check_trains(self)
-        check_masks(self)
         dropping = as_boolean(drop, "drop")
+        if dropping:
+            check_masks(self)
         own = self._weights if weights is None else borrowed(self._weights, weights)
         y, final, tape = self._run(x, state, lengths, True, own, dropping, mask)
         assert tape is not None

@@ -157,13 +157,10 @@ def dropped(model: Recurrent[Any], arrangement: Arrangement, h_0: Array, layer: 
     if not model.recurrent_dropout:
         return Dropped(zone_h, zone_c) if for_h or for_c else None
     B, P = h_0.shape
-    mask = dropout_mask(rng, model.recurrent_dropout, (B, _masks(model), P), dtype)
+    masks = model._weight_rows if model.gate_masks else 1
+    mask = dropout_mask(rng, model.recurrent_dropout, (B, masks, P), dtype)
     if model.input_forget and model.gate_masks:  # f is 1 - i, and reads what i reads
         mask = np.insert(mask, 1, mask[:, 0], axis=1)
-    fed_0, mask = (h_0[:, None] * mask).reshape(B, -1), mask.reshape(B, -1)
-    return Dropped(zone_h, zone_c, mask, fed_0, empty((shape[0], mask.shape[1]), dtype))
-
-
-def _masks(model: Recurrent[Any]) -> int:
-    """Return how many masks a sequence has for its h."""
-    return model._weight_rows if model.gate_masks else 1
+    each = mask.shape[1] * P
+    fed_0 = (h_0[:, None] * mask).reshape(B, each)
+    return Dropped(zone_h, zone_c, mask.reshape(B, each), fed_0, empty((shape[0], each), dtype))

@@ -264,6 +264,11 @@ def check_nodes(graph: GraphProto, opset: int) -> None:
                 raise ValueError(f"model: expected names in UTF-8, got {name!r}")
         if node.domain in DOMAINS and onnx.defs.has(node.op_type, opset, ""):
             _check_node(node, onnx.defs.get_schema(node.op_type, opset, ""))
+        count = next((one.i for one in node.attribute if one.name == "num_scan_inputs"), 1)
+        if node.op_type == "Scan" and not 0 < count <= len(node.input):
+            raise ValueError(
+                f"{shown(node)}: expected num_scan_inputs from 1 to {len(node.input)}, got {count}"
+            )
         for inner in subgraphs_of(node):
             check_nodes(inner, opset)
 
@@ -279,8 +284,6 @@ def _check_node(node: NodeProto, needs: onnx.defs.OpSchema) -> None:
         expected = str(known[one.name].type).rpartition(".")[2] if one.name in known else kind
         if kind not in (expected, "UNDEFINED"):
             raise ValueError(f"{shown(node)}: {one.name}: expected {expected}, got {kind}")
-        if one.name == "num_scan_inputs" and not 0 < one.i <= len(node.input):
-            raise ValueError(f"{shown(node)}: {one.name}: expected from 1 to {len(node.input)}, got {one.i}")
 
 
 def shown(node: NodeProto) -> str:

@@ -136,9 +136,10 @@ class Session:
         least_work: float | None = None,
     ) -> None:
         graph = model.graph
-        check_nodes(graph, opset_of(model))
+        opset = opset_of(model)
+        check_nodes(graph, opset)
         self._defaults = _defaults(model)
-        constants = Constants(graph, self._defaults, opset_of(model))
+        constants = Constants(graph, self._defaults, opset)
         initial = {tensor.name for tensor in graph.initializer}
         self._inputs = [value for value in graph.input if value.name not in initial]
         self._names = {value.name: None for value in self._inputs}.keys()
