@@ -79,6 +79,8 @@ MODELS = {
     "a GRU, reset first": ("GRU(128, 128, 2, reset_after=False, rng=0)", (60, 8, 128)),
     "an SLSTM": ("SLSTM(128, 128, 2, rng=0)", (200, 1, 128)),
     "a plain RNN": ("RNN(256, 256, rng=0)", (300, 1, 256)),
+    "a normed RNN": ("RNN(128, 128, layer_norm=True, rng=0)", (100, 32, 128)),
+    "a normed GRU": ("GRU(64, 128, layer_norm=True, rng=0)", (60, 32, 64)),
 }
 FORWARD = """
 def call():

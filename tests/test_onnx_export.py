@@ -115,6 +115,10 @@ def test_recurrent_models(kind, data):
             options["activations"] = [draw(st.sampled_from(FUNCTIONS)) for _ in range(count)]
     if kind == "GRU":
         options["reset_after"] = draw(st.booleans())
+    if kind == "RNN" or options.get("reset_after"):
+        options["layer_norm"] = draw(st.booleans())
+        if options["layer_norm"]:
+            options["heads"] = 1
     if kind == "LSTM":
         form = draw(
             st.sampled_from(["plain", "peepholes", "input_forget", "cell_clip", "proj_size", "layer_norm"])

@@ -50,6 +50,8 @@ def models(draw, dtype=None):
         options["dropout"] = draw(st.sampled_from([0.0, 0.5]))
     if kind in ("LSTM", "SLSTM") and not isinstance(options["init"], tuple):
         options["forget_bias"] = draw(st.sampled_from([None, 1.0]))
+    if kind in ("GRU", "RNN"):
+        options |= draw(st.sampled_from([{}, {}, {"layer_norm": True}]))
     if kind == "LSTM":
         options |= draw(st.sampled_from(VARIANTS))
         if options.get("input_forget"):

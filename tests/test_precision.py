@@ -64,6 +64,8 @@ def numbers(*shape, seed=0):
         ("LSTM", {"num_layers": 2, "bidirectional": True}),
         ("LSTM", {"proj_size": 9}),
         ("LSTM", {"layer_norm": True}),
+        ("GRU", {"layer_norm": True}),
+        ("RNN", {"layer_norm": True}),
         ("LSTM", {"peepholes": True, "input_forget": True}),
         ("LSTM", {"heads": 3}),
         ("GRU", {"num_layers": 2}),

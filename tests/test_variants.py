@@ -64,6 +64,8 @@ def variants(draw, cell, H, smooth=False):
             "zoneout": (options["zoneout"][0], 0.0),
             **{name: options[name] for name in ("recurrent_dropout", "gate_masks", "reverse", "bias")},
         }
+    if cell in ("gru", "tanh") and options.get("reset_after", True) and draw(st.booleans()):
+        options |= {"layer_norm": True, "heads": 1}
     if cell == "lstm":
         options["cell_clip"] = draw(st.sampled_from([None, 0.3]))
         options["input_forget"] = draw(st.booleans())
@@ -271,6 +273,10 @@ VARIANTS = [
     ("gru", {"recurrent_dropout": 0.3, "gate_masks": True}),
     ("lstm", {"layer_norm": True, "recurrent_dropout": 0.2, "zoneout": (0.1, 0)}),
     ("lstm", {"layer_norm": True, "proj_size": 5}),
+    ("gru", {"layer_norm": True}),
+    ("gru", {"layer_norm": True, "recurrent_dropout": 0.3, "gate_masks": True, "zoneout": 0.2, "clip": 0.7}),
+    ("tanh", {"layer_norm": True}),
+    ("tanh", {"layer_norm": True, "activations": ["softsign"], "recurrent_dropout": 0.3}),
     ("lstm", {"heads": 3}),
     ("lstm", {"heads": 33, "peepholes": True, "recurrent_dropout": 0.2}),
     ("gru", {"heads": 3}),
@@ -339,8 +345,9 @@ def test_recurrent_dropout_of_no_sequences(gate_masks):
 
 
 @pytest.mark.parametrize("H", [17, 64, 99])
-def test_a_normed_sequence_alone_projects_beside_its_steps(H, isa):
-    model = fastlstm.LSTM(24, H, layer_norm=True, rng=0)
+@pytest.mark.parametrize("cell", ["lstm", "gru", "tanh"])
+def test_a_normed_sequence_alone_projects_beside_its_steps(cell, H, isa):
+    model = KINDS[cell](24, H, layer_norm=True, rng=0)
     x = np.random.default_rng(0).standard_normal((50, 3, 24)).astype("f")
     y, _ = model(x)
     for b in range(3):

@@ -14,7 +14,7 @@
 #include "layer.h"
 
 static const fl_index SIZES[] = {1, 2, 3, 7, 16, 17, 33};
-enum { COUNT = sizeof SIZES / sizeof SIZES[0], MOST_AHEAD = 8 };
+enum { COUNT = sizeof SIZES / sizeof SIZES[0], MOST_AHEAD = 8, MOST_LANES = 16 };
 
 #define CHECK(condition)                                                                                     \
     do {                                                                                                     \
@@ -60,15 +60,28 @@ static void free_all(void **arrays, size_t count)
 }
 #define FREE_ALL(...) free_all((void *[]){__VA_ARGS__}, sizeof((void *[]){__VA_ARGS__}) / sizeof(void *))
 
+static void *room(const fl_kernels *k, fl_index count) { return malloc((size_t)(count * k->itemsize)); }
+
 static void *copy(const fl_kernels *k, const void *array, fl_index count)
 {
-    void *out = array ? malloc((size_t)(count * k->itemsize)) : NULL;
+    void *out = array ? room(k, count) : NULL;
     return out ? memcpy(out, array, (size_t)(count * k->itemsize)) : NULL;
 }
 
 static int same(const fl_kernels *k, const void *a, const void *b, fl_index count)
 {
     return !memcmp(a, b, (size_t)(count * k->itemsize));
+}
+
+/* A layer of fresh numbers. */
+static void *packed_layer(const fl_kernels *k, const char *cell, fl_index I, fl_index H, fl_layer *layer)
+{
+    fl_set_sizes(layer, k, fl_cell_named(k, cell), I, H, H);
+    void *w_ih = numbers(k, layer->G * I), *w_hh = numbers(k, layer->G * H),
+         *bias = numbers(k, layer->cell->chains * H), *memory = malloc((size_t)fl_layer_bytes(layer, 0));
+    fl_pack_layer(layer, (fl_matrix){.w = w_ih}, (fl_matrix){.w = w_hh}, bias, (fl_matrix){0}, memory);
+    FREE_ALL(w_ih, w_hh, bias);
+    return memory;
 }
 
 /* A panel of fresh numbers, which are the same whatever the width of a vector. */
@@ -88,7 +101,7 @@ static void *start(const fl_kernels *k, fl_grouping grouping, fl_index B, fl_ind
     const fl_panel bias = panel(k, grouping, M, 1), w = panel(k, grouping, M, 1);
     void *x = numbers(k, B);
     *ld = fl_whole_vectors(k, M);
-    void *out = malloc((size_t)(B * *ld * k->itemsize));
+    void *out = room(k, B * *ld);
     fl_product job = fl_product_of_rows(&w, 0, *ld, B, x, out, *ld);
     job.start = bias.data;
     fl_multiply(&job);
@@ -210,13 +223,10 @@ static void run_gru_reset_first(const fl_kernels *k, fl_index B, fl_index H)
 {
     const fl_index I = 3 * B;
     fl_layer layer;
-    fl_set_sizes(&layer, k, fl_cell_named(k, "gru_reset_first"), I, H, H);
-    void *w_ih = numbers(k, 3 * H * I), *w_hh = numbers(k, 3 * H * H), *bias = numbers(k, 3 * H);
-    void *memory = malloc((size_t)fl_layer_bytes(&layer, 0));
+    void *memory = packed_layer(k, "gru_reset_first", I, H, &layer);
     CHECK(fl_panel_column(&layer, H) == layer.width && layer.late_column >= 2 * H);
-    fl_pack_layer(&layer, (fl_matrix){.w = w_ih}, (fl_matrix){.w = w_hh}, bias, (fl_matrix){0}, memory);
     void *x = numbers(k, B * I), *h_prev = numbers(k, B * H), *h = numbers(k, B * H);
-    void *kept = numbers(k, B * 4 * H), *pre = malloc((size_t)(B * layer.width * k->itemsize));
+    void *kept = numbers(k, B * 4 * H), *pre = room(k, B * layer.width);
     void *dh = numbers(k, B * H), *dreset = numbers(k, B * H);
     const fl_product of_x = fl_product_of_x(&layer, 0, layer.width, B, x, I, pre);
     fl_multiply(&of_x);
@@ -242,7 +252,7 @@ static void run_gru_reset_first(const fl_kernels *k, fl_index B, fl_index H)
     layer.cell->reset_backward(&back);
     add_to_hash(k, kept, B * 4 * H);
     add_to_hash(k, dh, B * H);
-    FREE_ALL(w_ih, w_hh, bias, memory, x, h_prev, h, kept, pre, dh, dreset);
+    FREE_ALL(memory, x, h_prev, h, kept, pre, dh, dreset);
 }
 
 /* A layer of padded units: x and h have different chains. Its product over h in two halves. */
@@ -250,12 +260,9 @@ static void run_gru(const fl_kernels *k, fl_index B, fl_index H)
 {
     const fl_index I = 3 * B, half = H / 2 / k->lanes * k->lanes;
     fl_layer layer;
-    fl_set_sizes(&layer, k, fl_cell_named(k, "gru"), I, H, H);
-    void *w_ih = numbers(k, 3 * H * I), *w_hh = numbers(k, 3 * H * H), *bias = numbers(k, 4 * H);
-    void *memory = malloc((size_t)fl_layer_bytes(&layer, 0));
-    fl_pack_layer(&layer, (fl_matrix){.w = w_ih}, (fl_matrix){.w = w_hh}, bias, (fl_matrix){0}, memory);
+    void *memory = packed_layer(k, "gru", I, H, &layer);
     void *x = numbers(k, B * I), *h_prev = numbers(k, B * H), *h = numbers(k, B * H);
-    void *kept = numbers(k, B * 4 * H), *pre = malloc((size_t)(B * layer.width * k->itemsize));
+    void *kept = numbers(k, B * 4 * H), *pre = room(k, B * layer.width);
     const fl_product of_x = fl_product_of_x(&layer, 0, layer.width, B, x, I, pre);
     fl_multiply(&of_x);
     fl_step step = {.B = B,
@@ -282,7 +289,7 @@ static void run_gru(const fl_kernels *k, fl_index B, fl_index H)
         .B = B, .H = H, .last = H, .dpre = kept, .h_prev = h_prev, .h_prev_ld = H, .dh = dh});
     add_to_hash(k, kept, B * 4 * H);
     add_to_hash(k, dh, B * H);
-    FREE_ALL(w_ih, w_hh, bias, memory, x, h_prev, h, kept, pre, dh);
+    FREE_ALL(memory, x, h_prev, h, kept, pre, dh);
 }
 
 /* A single row's step with rows ahead beside it, which end before the step or after it, must give what the
@@ -298,7 +305,7 @@ static void run_ahead(const fl_kernels *k, fl_index B, fl_index H)
     void *out[2], *sums[2], *c[2], *h[2];
     CHECK(rows <= MOST_AHEAD);
     for (int beside = 0; beside < 2; beside++) {
-        out[beside] = malloc((size_t)(rows * ld * k->itemsize)), sums[beside] = copy(k, pre, ld);
+        out[beside] = room(k, rows * ld), sums[beside] = copy(k, pre, ld);
         c[beside] = numbers(k, H), h[beside] = numbers(k, H);
         fl_ahead ahead = {.product = fl_product_of_rows(&w_ih, 0, ld, rows, x, out[beside], ld)};
         ahead.product.start = bias.data;
@@ -324,6 +331,123 @@ static void run_ahead(const fl_kernels *k, fl_index B, fl_index H)
     add_to_hash(k, h[0], H);
     FREE_ALL(w_ih.data, w_hh.data, bias.data, x, h_prev, c_prev, pre, out[0], out[1], sums[0], sums[1], c[0],
              c[1], h[0], h[1]);
+}
+
+/* The same for a product alone, whose last block may be one of fewer vectors. */
+static void run_product_beside(const fl_kernels *k, fl_index B, fl_index H)
+{
+    const fl_index K = 5 * B, rows = k->format->ahead_rows, ld = fl_whole_vectors(k, 9 * H);
+    const fl_panel w = panel(k, FL_OUTPUTS, 9 * H, K), w_ahead = panel(k, FL_OUTPUTS, 9 * H, B);
+    void *a = numbers(k, K), *x = numbers(k, MOST_AHEAD * B), *from = numbers(k, 9 * H + MOST_LANES);
+    void *out[2], *later[2];
+    for (int beside = 0; beside < 2; beside++) {
+        out[beside] = room(k, ld), later[beside] = room(k, rows * ld);
+        fl_product job = fl_product_of_rows(&w, 0, ld, 1, a, out[beside], ld);
+        fl_ahead ahead = {.product = fl_product_of_rows(&w_ahead, 0, ld, rows, x, later[beside], ld)};
+        job.start = B % 2 ? from : NULL, ahead.product.start = from;
+        if (beside) {
+            k->format->product_beside(&job, &ahead);
+            k->format->end_ahead(&ahead);
+        } else {
+            fl_multiply(&job);
+            fl_multiply(&ahead.product);
+        }
+    }
+    CHECK(same(k, out[0], out[1], 9 * H) && same(k, later[0], later[1], rows * ld));
+    add_to_hash(k, out[1], 9 * H);
+    FREE_ALL(w.data, w_ahead.data, a, x, from, out[0], out[1], later[0], later[1]);
+}
+
+/* Where the number of a unit's gate lies in a row of the cell's pre-activations; the gates are those of h. */
+static fl_index place(const fl_layer *l, int gate, fl_index unit)
+{
+    const fl_index lanes = l->kernels->lanes, before = unit / lanes * lanes, left = l->H - before;
+    if (fl_is_padded(l->cell))
+        return before * FL_VECTORS + (gate + l->cell->chains - l->cell->gates) * lanes + unit % lanes;
+    return before * l->cell->gates + gate * (left < lanes ? left : lanes) + unit % lanes;
+}
+
+static const char *number_at(const fl_layer *l, const void *rows, fl_index row, int gate, fl_index unit)
+{
+    return (const char *)rows + (row * l->width + place(l, gate, unit)) * l->kernels->itemsize;
+}
+
+/* Gates that read a row each must give what they give where all read that row. */
+static void run_by_gate(const fl_kernels *k, fl_index B, fl_index H)
+{
+    const char *cells[] = {"lstm", "gru"};
+    for (int j = 0; j < 2; j++) {
+        fl_layer layer;
+        void *memory = packed_layer(k, cells[j], H, H, &layer), *a = numbers(k, B * layer.G);
+        void *out = room(k, B * layer.width), *one = room(k, B * layer.width);
+        fl_product job = fl_product_of_rows(&layer.panel_hh, 0, layer.width, B, a, out, layer.width);
+        job.a_ld = layer.G, job.start = layer.bias.data;
+        k->product_by_gate(&job, H);
+        job.out = one;
+        for (int gate = 0; gate < layer.cell->gates; gate++) {
+            job.a = (const char *)a + gate * H * k->itemsize;
+            fl_multiply(&job);
+            for (fl_index b = 0; b < B; b++)
+                for (fl_index unit = 0; unit < H; unit++) {
+                    const char *number = number_at(&layer, out, b, gate, unit);
+                    CHECK(same(k, number, number_at(&layer, one, b, gate, unit), 1));
+                    add_to_hash(k, number, 1);
+                }
+        }
+        FREE_ALL(memory, a, out, one);
+    }
+}
+
+/* What h gives to a cell's gates, normalised and added to all of them or, by a GRU, to all but the last. */
+static void run_norm(const fl_kernels *k, fl_index B, fl_index H)
+{
+    const char *cells[] = {"tanh", "gru", "lstm"};
+    for (int j = 0; j < 3; j++) {
+        fl_layer layer;
+        void *memory = packed_layer(k, cells[j], H, H, &layer), *h = numbers(k, B * H);
+        const fl_index G = layer.G, width = layer.width, own = layer.cell->chains - layer.cell->gates;
+        char *pre = room(k, B * width), *of_h = room(k, B * width);
+        void *gain = numbers(k, G), *bias = numbers(k, G), *normal = numbers(k, B * G),
+             *scale = numbers(k, B);
+        fl_product job = fl_product_of_x(&layer, 0, width, B, h, H, pre);
+        fl_multiply(&job);
+        job = fl_product_of_rows(&layer.panel_hh, 0, width, B, h, of_h, width);
+        job.start = layer.bias.data;
+        fl_multiply(&job);
+        k->norm(&(fl_norm){.B = B,
+                           .H = H,
+                           .gates = layer.cell->gates,
+                           .in = of_h + own * k->lanes * k->itemsize,
+                           .in_ld = width,
+                           .gain = gain,
+                           .bias = bias,
+                           .out = pre + own * k->lanes * k->itemsize,
+                           .out_ld = width,
+                           .adds = layer.cell->gates - (int)own,
+                           .normal = normal,
+                           .scale = scale});
+        for (fl_index b = 0; b < B; b++)
+            for (fl_index n = 0; n < G; n++)
+                add_to_hash(k, number_at(&layer, pre, b, (int)(n / H), n % H), 1);
+        add_to_hash(k, normal, B * G);
+        add_to_hash(k, scale, B);
+        void *dout = numbers(k, B * G), *gain_sums = numbers(k, B * G), *bias_sums = numbers(k, B * G);
+        k->norm_backward(&(fl_norm_backward){.B = B,
+                                             .n = G,
+                                             .dout = dout,
+                                             .dout_ld = G,
+                                             .gain = gain,
+                                             .normal = normal,
+                                             .scale = scale,
+                                             .din = normal,
+                                             .din_ld = G,
+                                             .gain_sums = gain_sums,
+                                             .bias_sums = bias_sums});
+        add_to_hash(k, normal, B * G);
+        add_to_hash(k, gain_sums, B * G);
+        add_to_hash(k, bias_sums, B * G);
+        FREE_ALL(memory, h, pre, of_h, gain, bias, normal, scale, dout, gain_sums, bias_sums);
+    }
 }
 
 static void run_strip(const fl_kernels *k, fl_index B, fl_index H)
@@ -520,6 +644,9 @@ static const struct {
                {"gru", run_gru},
                {"gru_reset_first", run_gru_reset_first},
                {"ahead", run_ahead},
+               {"product_beside", run_product_beside},
+               {"product_by_gate", run_by_gate},
+               {"norm", run_norm},
                {"strip", run_strip},
                {"activations", run_activations}};
 

@@ -8,7 +8,7 @@ cdef inline Py_ssize_t backward_scratch(const Pass* p, Py_ssize_t sequences) noe
         size = fl_size_add(size, bytes_of(p.kernels, sequences, p.layer.H))
     if p.dropping.mask != NULL:
         size = fl_size_add(size, bytes_of(p.kernels, sequences, p.layer.P))
-    if is_normed(p.layer):
+    if p.layer.cell.norms_c:
         size = fl_size_add(size, bytes_of(p.kernels, sequences, p.layer.H))
     return size
 
@@ -87,7 +87,7 @@ cdef void cell_rows_backward(const Pass* p, const Slice* s, Py_ssize_t t, const 
         step.m = at(p, p.backward.m_rows, rows.row * layer.H)
     if layer.cell.kept:
         step.kept_to_come = of_step(p, p.backward.dpre, layer.kept_width, to_come, rows)
-    if is_normed(layer):
+    if layer.cell.norms_c:
         memset(&of_c, 0, sizeof(fl_norm_backward))
         of_c.gain, of_c.normal = layer.gain_c, at_row(p, p.normed.c_normal, rows.row)
         of_c.scale, of_c.dout = at(p, p.normed.c_scale, rows.row), dc_normal(p, s, rows.sequence)
@@ -110,14 +110,15 @@ cdef void unproject_h(Pass* p, const Slice* s, Py_ssize_t row, Py_ssize_t count,
     fl_multiply(&job)
 
 
-cdef void unnormalise(const Pass* p, const Slice* s, Py_ssize_t row, Py_ssize_t count, const void* gain,
-                      char* normal, const char* scale, char* gain_sums, char* bias_sums) noexcept nogil:
-    """From the gradients of some rows' pre-activations to those of what x gave to them, or h: in the place of
-    that, normalised."""
+cdef void unnormalise(const Pass* p, const Slice* s, Py_ssize_t row, Py_ssize_t count, Py_ssize_t first,
+                      const void* gain, char* normal, const char* scale, char* gain_sums,
+                      char* bias_sums) noexcept nogil:
+    """From the gradients of some rows' pre-activations, from `first` on, to those of what x gave to them, or
+    h: in the place of that, normalised."""
     cdef fl_norm_backward job
     cdef Py_ssize_t G = p.layer.G
     memset(&job, 0, sizeof(fl_norm_backward))
-    job.B, job.n, job.dout, job.dout_ld = count, G, dpre_row(p, row), p.layer.kept_width
+    job.B, job.n, job.dout, job.dout_ld = count, G, at(p, dpre_row(p, row), first), p.layer.kept_width
     job.gain, job.scale = gain, at(p, scale, row)
     job.normal = job.din = at(p, normal, row * G)
     job.din_ld = G
@@ -179,11 +180,11 @@ cdef void dh_before(const Pass* p, const Slice* s, Py_ssize_t row, Py_ssize_t co
     cdef fl_product job = fl_product_of_rows(&p.backward.panel_hh_t[0], s.out, s.out_end, count, dpre, dh, P)
     job.a_ld = p.layer.kept_width
     if is_normed(p.layer):
-        unnormalise(p, s, row, count, p.layer.gain_x, p.normed.x_normal, p.normed.x_scale,
-                    p.normed.gain_x_sums, p.normed.bias_sums)
-        unnormalise(p, s, row, count, p.layer.gain_h, p.normed.h_normal, p.normed.h_scale,
-                    p.normed.gain_h_sums, NULL)
-        job.a = at(p, p.normed.h_normal, row * p.layer.G)
+        unnormalise(p, s, row, count, 0, p.layer.gain_x, p.normed.x_normal, p.normed.x_scale,
+                    p.normed.gain_x_sums, p.normed.bias_x_sums)
+        unnormalise(p, s, row, count, first_of_h(p.layer), p.layer.gain_h, p.normed.h_normal,
+                    p.normed.h_scale, p.normed.gain_h_sums, p.normed.bias_h_sums)
+        job.a, job.a_ld = at(p, p.normed.h_normal, row * p.layer.G), p.layer.G
     if p.dropping.mask != NULL:
         undrop_h(p, s, count, &job, dh)
         return

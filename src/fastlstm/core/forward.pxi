@@ -136,17 +136,20 @@ cdef void masked_rows(const Pass* p, const Slice* s, const fl_step* step) noexce
 cdef void normed_rows(const Pass* p, const Slice* s, Py_ssize_t row, fl_step* step) noexcept nogil:
     """A step whose pre-activations are what x gives and what h gives, both normalised, and a bias."""
     cdef const fl_layer* layer = p.layer
-    cdef Py_ssize_t width = layer.width
+    cdef Py_ssize_t width = layer.width, own = layer.cell.chains - layer.cell.gates
+    cdef Py_ssize_t offset = own * p.kernels.lanes
     cdef char* of_h = at(p, s.of_h, 0)
     cdef fl_product job = fl_product_of_rows(&layer.panel_hh, 0, width, step.B, step.h_prev, of_h, width)
     cdef fl_norm x = norm_of(p, row, <char*>step.start, layer.gain_x, p.normed.x_normal, p.normed.x_scale)
-    cdef fl_norm h = norm_of(p, row, of_h, layer.gain_h, p.normed.h_normal, p.normed.h_scale)
+    cdef fl_norm h = norm_of(p, row, at(p, of_h, offset), layer.gain_h, p.normed.h_normal, p.normed.h_scale)
     cdef fl_norm c = norm_of(p, row, NULL, layer.gain_c, NULL, p.normed.c_scale)
-    job.a_ld = step.h_prev_ld
+    job.a_ld, job.start = step.h_prev_ld, layer.bias.data  # which is zero: norms have the biases
     x.B = h.B = step.B
-    x.out = h.out = step.start
+    x.out, h.out = step.start, at(p, <char*>step.start, offset)
     x.out_ld = h.out_ld = width
-    x.bias, h.adds = layer.norm_bias, True
+    x.bias = layer.norm_bias
+    h.adds = layer.cell.gates - own
+    h.bias = at(p, <const char*>layer.norm_bias, own * layer.H)
     c.bias = layer.bias_c
     c.normal = <void*>at_row(p, p.normed.c_normal, row)
     step.norm_c = &c

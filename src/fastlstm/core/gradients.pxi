@@ -92,15 +92,19 @@ cdef class Backward:
 
     cdef _use_norm_sums(self, Pass* p):
         """Begin each sequence's sums with zeros."""
-        cdef Py_ssize_t B = self.batch.B, G = p.layer.G, H = p.layer.H
-        dtype = self.dh_n.dtype
-        cdef char* place[5]
-        cdef int k
-        self.norm_sums = tuple([zeros((B, n), dtype) for n in (G, G, G, H, H)])
-        for k in range(5):
-            place[k] = matrix(self.norm_sums[k], "sums", B, G if k < 3 else H, p.kernels.itemsize, True).data
-        p.normed.gain_x_sums, p.normed.gain_h_sums, p.normed.bias_sums = place[0], place[1], place[2]
-        p.normed.gain_c_sums, p.normed.bias_c_sums = place[3], place[4]
+        cdef Normed* normed = &p.normed
+        self.norm_sums = ()
+        normed.gain_x_sums, normed.bias_x_sums = self._zeros(p, p.layer.G), self._zeros(p, p.layer.G)
+        normed.gain_h_sums = self._zeros(p, p.layer.G)
+        if first_of_h(p.layer):
+            normed.bias_h_sums = self._zeros(p, p.layer.G)
+        if p.layer.cell.norms_c:
+            normed.gain_c_sums, normed.bias_c_sums = self._zeros(p, p.layer.H), self._zeros(p, p.layer.H)
+
+    cdef char* _zeros(self, Pass* p, Py_ssize_t columns) except NULL:
+        sums = zeros((self.batch.B, columns), self.dh_n.dtype)
+        self.norm_sums += (sums,)
+        return matrix(sums, "sums", self.batch.B, columns, p.kernels.itemsize, True).data
 
     cdef _use_norm_results(self, Pass* p):
         cdef int itemsize = p.kernels.itemsize
@@ -108,13 +112,14 @@ cdef class Backward:
         cdef NormGradients* norm = &self.sums.norm
         dtype = self.dh_n.dtype
         self.dgain_ih, self.dgain_hh = empty((G,), dtype), empty((G,), dtype)
-        self.dgain_c, self.dbias_c = empty((H,), dtype), empty((H,), dtype)
         norm.gain_x = matrix(self.dgain_ih, "dgain_ih", 1, G, itemsize, True).data
         norm.gain_h = matrix(self.dgain_hh, "dgain_hh", 1, G, itemsize, True).data
-        norm.gain_c = matrix(self.dgain_c, "dgain_c", 1, H, itemsize, True).data
-        norm.bias_c = matrix(self.dbias_c, "dbias_c", 1, H, itemsize, True).data
         norm.bias = self.weights.dbias
         self.sums.input.left, self.sums.input.ld = p.normed.x_normal, G
+        if p.layer.cell.norms_c:
+            self.dgain_c, self.dbias_c = empty((H,), dtype), empty((H,), dtype)
+            norm.gain_c = matrix(self.dgain_c, "dgain_c", 1, H, itemsize, True).data
+            norm.bias_c = matrix(self.dbias_c, "dbias_c", 1, H, itemsize, True).data
 
     cdef _use_results(self, Pass* p):
         cdef int itemsize = p.kernels.itemsize
@@ -180,7 +185,7 @@ cdef class Backward:
         dtype, rows, B, count = self.kept.dtype, self.batch.rows, self.batch.B, 1
         self.kept = empty((rows, self.layer.kept_size), dtype)
         p.backward.dpre = matrix(self.kept, "kept", rows, self.layer.kept_size, p.kernels.itemsize, True).data
-        if not layer.cell.kept:
+        if not layer.cell.kept and self.normalised is None:
             return
         if self.normalised is not None:
             self.normalised = self.normalised.another()
@@ -190,7 +195,7 @@ cdef class Backward:
         if self.c_0 is not None:
             start.append(self.c_0.reshape(count, B, layer.S))
         run([self.layer], self.batch, self.x, [empty((rows, layer.P), dtype)], start,
-            [empty(state.shape, dtype) for state in start], [self.kept],
+            [empty(state.shape, dtype) for state in start], [self.kept if layer.cell.kept else None],
             [None if self.cells is None else empty((rows, layer.S), dtype)], dropped=[self._dropped_again()],
             normalised=[self.normalised])
 

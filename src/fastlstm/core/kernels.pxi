@@ -125,7 +125,7 @@ cdef extern from "kernels/layer.h" nogil:
         const char* name
         int gates, chains, kept, states, late
         fl_grouping grouping
-        int projects, normed, varied, carries
+        int projects, may_be_normed, norms_c, varied, carries
         void (*update)(const fl_step*) noexcept nogil
         void (*step_backward)(const fl_step_backward*) noexcept nogil
         void (*reset_backward)(const fl_step_backward*) noexcept nogil

@@ -62,10 +62,9 @@ cdef class Layer:
         What the cell does beside the plain one: `functions`, three tuples of a name of `functions`, alpha and
         beta; `clip` and `cell_clip`, 0 for none; `zoneout`, the shares of h and c; and `peephole`, an
         array (3, H) of i, f and o, or None.
-    norms : dict, for "lstm_norm" alone
-        `gain_ih`, `gain_hh` and `bias`, arrays (G,), `gain_c` and `bias_c`, arrays (H,). The argument `bias`
-        is zeros then.
-
+    norms : dict, for "lstm_norm"; optional for "tanh", "relu", "rnn" and "gru"
+        `gain_ih` and `gain_hh`, arrays (G,), and `bias`, like the argument, which is zeros then. For
+        "lstm_norm" also `gain_c` and `bias_c`, arrays (H,).
     format : str, optional
         "int8" or "bfloat16" for the weights of a float32 layer; None for reals.
     scales : tuple, for "int8" alone
@@ -109,9 +108,11 @@ cdef class Layer:
         self.cell, self.reverse = cell, reverse
         self.weight_ih, self.weight_hh, self.weight_hr = weight_ih, weight_hh, weight_hr
         fl_set_sizes(&self.packed, kernels, known, I, H, P)
-        if (norms is None) == bool(known.normed):
-            raise ValueError(f"norms: expected {'some' if known.normed else 'none'} for cell {cell!r}")
+        if norms is None and known.norms_c:
+            raise ValueError(f"norms: expected some for cell {cell!r}")
         if norms is not None:
+            if not (known.norms_c or known.may_be_normed):
+                raise ValueError(f"norms: expected none for cell {cell!r}")
             self.norms = norms
             set_norms(&self.packed, norms)
         if variant is not None:

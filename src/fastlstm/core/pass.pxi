@@ -65,11 +65,12 @@ cdef struct Normed:
     char* x_scale              # [rows] what that was multiplied by for it
     char* h_normal             # the same of what h gives
     char* h_scale
-    char* c_normal             # [rows][H] and [rows] the same of c
+    char* c_normal             # [rows][H] and [rows] the same of c, where that is normalised
     char* c_scale
     char* gain_x_sums          # [B][G]
     char* gain_h_sums
-    char* bias_sums
+    char* bias_x_sums
+    char* bias_h_sums          # where chains of h's own have biases
     char* gain_c_sums          # [B][H]
     char* bias_c_sums
 
@@ -138,7 +139,7 @@ cdef inline bint is_projected(const fl_layer* layer) noexcept nogil:
 
 
 cdef inline bint is_normed(const fl_layer* layer) noexcept nogil:
-    return layer.cell.normed
+    return layer.gain_x != NULL
 
 
 cdef inline void meet(const Pass* p, const Slice* s) noexcept nogil:

@@ -45,8 +45,8 @@ cdef struct NormGradients:
     # Of a layer that is normed; NULL for others.
     char* gain_x               # [G]
     char* gain_h
-    char* bias
-    char* gain_c               # [H]
+    char* bias                 # [C·H]
+    char* gain_c               # [H], or NULL
     char* bias_c
 
 
@@ -291,14 +291,18 @@ cdef void add_norms(const Sums* sums, int k) noexcept nogil:
     """A thread's share of the gradients of gains and biases."""
     cdef const Normed* normed = &sums.p.normed
     cdef const NormGradients* norm = &sums.norm
-    cdef Py_ssize_t G = sums.p.layer.G, H = sums.p.layer.H
+    cdef Py_ssize_t G = sums.p.layer.G, H = sums.p.layer.H, of_h = first_of_h(sums.p.layer)
     cdef Py_ssize_t first = share(sums, G, k), last = share(sums, G, k + 1)
     add_sequences(sums, normed.gain_x_sums, G, norm.gain_x, first, last)
     add_sequences(sums, normed.gain_h_sums, G, norm.gain_h, first, last)
-    add_sequences(sums, normed.bias_sums, G, norm.bias, first, last)
-    first, last = share(sums, H, k), share(sums, H, k + 1)
-    add_sequences(sums, normed.gain_c_sums, H, norm.gain_c, first, last)
-    add_sequences(sums, normed.bias_c_sums, H, norm.bias_c, first, last)
+    add_sequences(sums, normed.bias_x_sums, G, norm.bias, first, last)
+    if of_h:  # h's own chains are its last ones
+        add_sequences(sums, at(&sums.p, normed.bias_h_sums, G - of_h), G, at(&sums.p, norm.bias, G),
+                      share(sums, of_h, k), share(sums, of_h, k + 1))
+    if norm.gain_c != NULL:
+        first, last = share(sums, H, k), share(sums, H, k + 1)
+        add_sequences(sums, normed.gain_c_sums, H, norm.gain_c, first, last)
+        add_sequences(sums, normed.bias_c_sums, H, norm.bias_c, first, last)
 
 
 # Threads ------------------------------------------------------------------------------------------------
@@ -354,7 +358,8 @@ cdef void begin_sums(const Sums* sums) noexcept nogil:
     if sums.norm.gain_x != NULL:
         begin_gradient(p, NULL, 0, p.layer.G, sums.norm.gain_x)
         begin_gradient(p, NULL, 0, p.layer.G, sums.norm.gain_h)
-        begin_gradient(p, NULL, 0, p.layer.G, sums.norm.bias)
+        begin_gradient(p, NULL, 0, p.layer.cell.chains * p.layer.H, sums.norm.bias)
+    if sums.norm.gain_c != NULL:
         begin_gradient(p, NULL, 0, p.layer.H, sums.norm.gain_c)
         begin_gradient(p, NULL, 0, p.layer.H, sums.norm.bias_c)
     for n in range(sums.count):
@@ -438,10 +443,13 @@ cdef void add_recurrent(const Pass* p, const LayerWeights* weights, const char* 
     cdef int terms = max(p.dropping.masks, 1), chain, k
     cdef Py_ssize_t outputs = layer.G // terms
     cdef Term* term
+    cdef char* total
     for k in range(terms):
         chain = layer.cell.chains - layer.cell.gates + k
-        term = begin_term(sums, at(p, left, k * outputs), ld, outputs,
-                          at(p, weights.dbias, chain * outputs) if chain >= layer.cell.gates else NULL)
+        total = at(p, weights.dbias, chain * outputs)
+        if chain < layer.cell.gates or is_normed(layer):  # others add to that bias, or norms do
+            total = NULL
+        term = begin_term(sums, at(p, left, k * outputs), ld, outputs, total)
         add_factor(term, NULL, layer.P, layer.P, NULL, at(p, weights.dw_hh, k * outputs * layer.P))
         term.factors[0].mask = k
 

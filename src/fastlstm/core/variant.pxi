@@ -83,9 +83,12 @@ cdef int drop(Pass* p, Dropped dropped) except -1:
 cdef int set_norms(fl_layer* layer, dict norms) except -1:
     """Give a layer the gains and biases that `Layer` was told."""
     cdef int itemsize = layer.kernels.itemsize
+    cdef Py_ssize_t biases = layer.cell.chains * layer.H
     layer.gain_x = matrix(norms["gain_ih"], "gain_ih", 1, layer.G, itemsize).data
     layer.gain_h = matrix(norms["gain_hh"], "gain_hh", 1, layer.G, itemsize).data
-    layer.norm_bias = matrix(norms["bias"], "bias", 1, layer.G, itemsize).data
+    layer.norm_bias = matrix(norms["bias"], "bias", 1, biases, itemsize).data
+    if not layer.cell.norms_c:
+        return 0
     layer.gain_c = matrix(norms["gain_c"], "gain_c", 1, layer.H, itemsize).data
     layer.bias_c = matrix(norms["bias_c"], "bias_c", 1, layer.H, itemsize).data
     return 0
@@ -96,7 +99,7 @@ cdef class Normalised:
 
     Parameters
     ----------
-    normal : tuple of arrays (rows, G), (rows, G), (rows, H)
+    normal : tuple of arrays (rows, G), (rows, G) and, of a cell that has it normalised, (rows, H)
         What x and what h give, and c: normalised. Backward writes gradients over the first two.
     scale : tuple of arrays (rows, 1)
         What each row of those was multiplied by.
@@ -105,9 +108,8 @@ cdef class Normalised:
     cdef tuple normal, scale
 
     def __init__(self, tuple normal not None, tuple scale not None):
-        for arrays in (normal, scale):
-            if len(arrays) != 3:
-                raise ValueError(f"normal, scale: expected three arrays each, got {len(arrays)}")
+        if len(normal) != len(scale):
+            raise ValueError(f"scale: expected {len(normal)} arrays, got {len(scale)}")
         self.normal, self.scale = normal, scale
 
     @property
@@ -137,12 +139,15 @@ cdef int keep_norms(Pass* p, Normalised kept) except -1:
     cdef Py_ssize_t[3] columns = [p.layer.G, p.layer.G, p.layer.H]
     cdef char* normal[3]
     cdef char* scale[3]
-    cdef int k
+    cdef int k, count = 3 if p.layer.cell.norms_c else 2
     if kept is None:
         return 0
     if not is_normed(p.layer):
         raise ValueError("normalised: expected None for a layer without normalisation")
-    for k in range(3):
+    if len(kept.normal) != count:
+        raise ValueError(f"normalised: expected {count} arrays, got {len(kept.normal)}")
+    normal[2] = scale[2] = NULL
+    for k in range(count):
         normal[k] = matrix(kept.normal[k], "normal", rows, columns[k], itemsize, True).data
         scale[k] = matrix(kept.scale[k], "scale", rows, 1, itemsize, True).data
     p.normed.x_normal, p.normed.h_normal, p.normed.c_normal = normal[0], normal[1], normal[2]

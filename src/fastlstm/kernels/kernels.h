@@ -142,12 +142,12 @@ typedef struct {
 typedef struct {
     fl_index B, H;
     int gates;
-    const void *in; /* [B][gates·H] in panel order */
+    const void *in; /* [B][gates·H] in panel order; of three gates the first of four vectors each */
     fl_index in_ld;
     const void *gain, *bias; /* [gates][H]; a NULL bias is zero */
     void *out;               /* like `in`, and may be it */
     fl_index out_ld;
-    int adds;     /* whether to what is there in `out` */
+    int adds;     /* to how many gates, the first ones, `out` has something to add in the place of the bias */
     void *normal; /* [B][gates][H] and [B], or NULL: what backward wants, without gain and bias, and */
     void *scale;  /* what each row was multiplied by */
 } fl_norm;
@@ -242,7 +242,8 @@ typedef struct {
     int late;   /* how many of the gates are late, the last ones; 0 for most cells */
     fl_grouping grouping;
     int projects;                    /* whether its h may go through W_hr */
-    int normed;                      /* whether the rows that x and h give, and c, are normalised */
+    int may_be_normed;               /* whether the rows that x and h give may be normalised */
+    int norms_c;                     /* whether they always are, and c is, too */
     int varied;                      /* whether it has no plain form: it wants a variant */
     int unbounded;                   /* whether h may leave -1 and 1 without functions of another kind */
     int carries;                     /* whether dh goes on to the step before past the pre-activations */

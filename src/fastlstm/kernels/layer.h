@@ -23,8 +23,8 @@ typedef struct {
     /* What one of the whole numbers is worth that x, h and, before its projection, h are converted to; 0:
      * found for each row. */
     float scale_x, scale_h, scale_m;
-    /* Of a cell that is normed: the gains of what x and h give and the bias of their sum, [gates][H], and the
-     * gain and bias of c, [H]. The panel `bias` is zero then. */
+    /* Of a layer that is normed: the gains of what x and h give, [gates][H], and the biases, [C][H]; and the
+     * gain and bias of c, [H], or NULL. The panel `bias` is zero then. */
     const void *gain_x, *gain_h, *norm_bias, *gain_c, *bias_c;
 } fl_layer;
 

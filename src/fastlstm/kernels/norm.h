@@ -48,6 +48,13 @@ INLINE real total_of(const row_sum *sum)
             body(GATES, unit, smaller((H) - unit, LANES), k, __VA_ARGS__);                                   \
     } while (0)
 
+/* Where in a row of pre-activations a gate's vector lies, from the row's first vector of the first gate on.
+ * Three gates are those of a GRU that x or h adds to: three of its four chains, whose units are padded. */
+INLINE fl_index place_of(const int GATES, fl_index unit, fl_index lanes, int v)
+{
+    return GATES == 3 ? unit * FL_VECTORS + v * LANES : unit * GATES + v * lanes;
+}
+
 /* Zeros past the first lanes. */
 INLINE vec first_of(vec a, fl_index lanes)
 {
@@ -59,14 +66,14 @@ INLINE vec first_of(vec a, fl_index lanes)
 INLINE void add_block(const int GATES, fl_index unit, fl_index lanes, int k, const real *in, row_sum *sum)
 {
     for (int v = 0; v < GATES; v++)
-        sum->part[v][k] = vadd(sum->part[v][k], load_first(in + unit * GATES + v * lanes, lanes));
+        sum->part[v][k] = vadd(sum->part[v][k], load_first(in + place_of(GATES, unit, lanes, v), lanes));
 }
 
 INLINE void add_squares(const int GATES, fl_index unit, fl_index lanes, int k, const real *in, vec mean,
                         row_sum *sum)
 {
     for (int v = 0; v < GATES; v++) {
-        vec from_mean = vsub(load_first(in + unit * GATES + v * lanes, lanes), mean);
+        vec from_mean = vsub(load_first(in + place_of(GATES, unit, lanes, v), lanes), mean);
         if (!ALL_LANES(lanes))
             from_mean = first_of(from_mean, lanes);
         sum->part[v][k] = vfma(from_mean, from_mean, sum->part[v][k]);
@@ -81,11 +88,13 @@ INLINE void scale_block(const int GATES, fl_index unit, fl_index lanes, int k, c
     real *kept = p->normal ? (real *)p->normal + row * GATES * p->H : NULL;
     (void)k;
     for (int v = 0; v < GATES; v++) {
-        const fl_index place = unit * GATES + v * lanes, plain = v * p->H + unit;
+        const fl_index place = place_of(GATES, unit, lanes, v), plain = v * p->H + unit;
         const vec normal = vmul(vsub(load_first(in + place, lanes), mean), scale);
-        vec sum = bias ? load_first(bias + plain, lanes) : vset(0);
-        if (p->adds)
-            sum = vadd(load_first(out + place, lanes), sum);
+        vec sum = vset(0);
+        if (v < p->adds)
+            sum = load_first(out + place, lanes);
+        else if (bias)
+            sum = load_first(bias + plain, lanes);
         if (kept)
             store_first(kept + plain, normal, lanes);
         store_first(out + place, vfma(normal, load_first(gain + plain, lanes), sum), lanes);
@@ -109,10 +118,12 @@ INLINE void norm_row(const int GATES, const fl_norm *p, fl_index row)
 
 static void norm(const fl_norm *p)
 {
-    FL_ASSERT(p->gates == 1 || p->gates == 4);
+    FL_ASSERT(p->gates == 1 || p->gates == 3 || p->gates == 4);
     for (fl_index row = 0; row < p->B; row++)
         if (p->gates == 4)
             norm_row(4, p, row);
+        else if (p->gates == 3)
+            norm_row(3, p, row);
         else
             norm_row(1, p, row);
 }

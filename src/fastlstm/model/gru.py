@@ -38,6 +38,10 @@ class GRU(Recurrent[Array]):
         In the place of sigmoid for r and z, and of tanh for n.
     zoneout : float, default 0.0
         As for `LSTM`; there is no c.
+    layer_norm : bool, default False
+        Whether what x and what h give to r, z and n is normalised over all three, each with gains (parameters
+        `gain_ih_l0` and `gain_hh_l0`, (3·H,)), before the biases are added [3]_. Without heads, and with the
+        reset gate after the product.
 
     Raises
     ------
@@ -62,6 +66,8 @@ class GRU(Recurrent[Array]):
        Translation", EMNLP 2014; the reset gate after the product as cuDNN and PyTorch have it.
     .. [2] J. Chung, C. Gulcehre, K. Cho and Y. Bengio, "Empirical Evaluation of Gated Recurrent Neural
        Networks on Sequence Modeling", arXiv:1412.3555, 2014.
+    .. [3] J. Ba, J. Kiros and G. Hinton, "Layer Normalization", arXiv:1607.06450, 2016; over all gates as
+       haste has it.
 
     Examples
     --------

@@ -35,12 +35,18 @@ class Options(TypedDict, total=False):
 class LSTMOptions(Options, total=False):
     """Those of an LSTM."""
 
+    layer_norm: bool
     peepholes: bool
     input_forget: bool
     cell_clip: float | None
-    layer_norm: bool
     forget_bias: float | None
     gate_masks: bool
+
+
+class RNNOptions(Options, total=False):
+    """Those of a plain RNN."""
+
+    layer_norm: bool
 
 
 class SLSTMOptions(Options, total=False):
@@ -55,6 +61,7 @@ class GRUOptions(Options, total=False):
     """Those of a GRU."""
 
     gate_masks: bool
+    layer_norm: bool
     reset_after: bool
 
 
@@ -95,7 +102,7 @@ OPTIONS = {
     "peepholes": Option(False, as_boolean, ("LSTM",)),
     "input_forget": Option(False, as_boolean, ("LSTM",)),
     "cell_clip": Option(None, as_bound, ("LSTM",)),
-    "layer_norm": Option(False, as_boolean, ("LSTM",)),
+    "layer_norm": Option(False, as_boolean, VARIED),
     "init": Option("uniform", as_init),
     "learn_state": Option(False, as_boolean),
     "merge": Option("concat", as_choice(*MERGES)),

@@ -201,6 +201,7 @@ class Recurrent(Model, Generic[State]):
             if self.layer_norm:
                 yield place.name("gain_ih"), (rows,)
                 yield place.name("gain_hh"), (rows,)
+            if self._norms_c:
                 yield place.name("gain_c"), (self.hidden_size,)
                 yield place.name("bias_c"), (self.hidden_size,)
             if self.proj_size:
@@ -294,8 +295,7 @@ class Recurrent(Model, Generic[State]):
         variant = variant_of(self, peephole)
         norms = None
         if self.layer_norm:
-            norms = {name: arrays[place.name(name)] for name in ("gain_ih", "gain_hh", "gain_c", "bias_c")}
-            norms["bias"], bias = bias, np.zeros_like(bias)
+            norms, bias = self._norms_for_core(place, arrays, bias), np.zeros_like(bias)
         backward = self._runs_backward(place)
         return Layer(
             self.cell,
@@ -311,13 +311,30 @@ class Recurrent(Model, Generic[State]):
             not self._is_whole,
         )
 
+    def _rows_for_core(self, of_x: Array, of_h: Array) -> tuple[Array, Array]:
+        """Return numbers for each row of both matrices, in the core's order of rows."""
+        none = np.zeros(len(of_x), self.dtype)
+        weight_ih, weight_hh, _ = self._for_core(of_x[:, None], of_h[:, None], none, none)
+        return weight_ih[:, 0], weight_hh[:, 0]
+
+    @property
+    def _norms_c(self) -> bool:
+        """Whether c is normalised."""
+        return self.layer_norm and "c" in self._cell.states
+
+    def _norms_for_core(self, place: Place, arrays: Mapping[str, Array], bias: Array) -> dict[str, Array]:
+        """Return the gains and biases of what is normalised, in the core's order of rows."""
+        gain_ih, gain_hh = self._rows_for_core(*(arrays[place.name(f"gain_{of}")] for of in ("ih", "hh")))
+        norms = {"gain_ih": gain_ih, "gain_hh": gain_hh, "bias": bias}
+        if self._norms_c:
+            norms |= {name: arrays[place.name(name)] for name in ("gain_c", "bias_c")}
+        return norms
+
     def _scales_for_core(self, scale_ih: Array, scale_hh: Array, k: int) -> Iterator[Array]:
         """Yield the scales of both matrices' rows, in the order that the k-th pass has the rows in."""
-        none = np.zeros(len(scale_ih), self.dtype)
-        of_x, of_h, _ = self._for_core(scale_ih[:, None], scale_hh[:, None], none, none)
-        for scales in (of_x, of_h):
+        for scales in self._rows_for_core(scale_ih, scale_hh):
             of_rows = of_pass(scales, len(scales) // self.hidden_size, self._passes, k)
-            yield np.abs(of_rows[:, 0])  # where rows are negated, the weights are, not what one is worth
+            yield np.abs(of_rows)  # where rows are negated, the weights are, not what one is worth
 
     def _x_scale(self, place: Place) -> float | None:
         """Return what one of x's whole numbers is worth; None: found for each row."""

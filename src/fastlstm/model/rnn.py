@@ -8,7 +8,7 @@ from typing import Unpack
 from numpy.typing import DTypeLike
 
 from .checks import Array
-from .options import Options
+from .options import RNNOptions
 from .recurrent import Recurrent, Rng
 from .variants import is_varied
 
@@ -36,6 +36,9 @@ class RNN(Recurrent[Array]):
         In the place of `nonlinearity`.
     zoneout : float, default 0.0
         As for `LSTM`; there is no c.
+    layer_norm : bool, default False
+        Whether W_ih x and W_hh h are normalised, each with gains (parameters `gain_ih_l0` and `gain_hh_l0`,
+        (H,)), before the biases are added [2]_. Without heads.
 
     Raises
     ------
@@ -45,6 +48,7 @@ class RNN(Recurrent[Array]):
     References
     ----------
     .. [1] J. Elman, "Finding Structure in Time", Cognitive Science 14(2), 1990.
+    .. [2] J. Ba, J. Kiros and G. Hinton, "Layer Normalization", arXiv:1607.06450, 2016.
 
     Examples
     --------
@@ -72,7 +76,7 @@ class RNN(Recurrent[Array]):
         *,
         dtype: DTypeLike = "float32",
         rng: Rng = None,
-        **options: Unpack[Options],
+        **options: Unpack[RNNOptions],
     ) -> None:
         known = ("tanh", "relu")
         if not isinstance(nonlinearity, str) or nonlinearity not in known:

@@ -85,21 +85,22 @@ class Kept:
         # By pass: what is normalised.
         self.normalised: list[Normalised | None] = [None] * len(layers)
         if model.layer_norm:
-            self.normalised = [self._normalised(model._weight_rows * H, H, dtype) for _ in layers]
+            sizes = [model._weight_rows * H] * 2 + [H] * model._norms_c
+            self.normalised = [self._normalised(sizes, dtype) for _ in layers]
         cell = model._cell
         if cell.gates:
             self.gates = [workspace.empty(count, layer.kept_size, dtype) for layer in layers]
         if len(cell.states) > 1:
             self.cells = [workspace.empty(count, layer.carried_size, dtype) for layer in layers]
 
-    def _normalised(self, G: int, H: int, dtype: np.dtype[Any]) -> Normalised:
-        """Return room for what one direction of a layer normalises."""
+    def _normalised(self, sizes: Sequence[int], dtype: np.dtype[Any]) -> Normalised:
+        """Return room for what one direction of a layer normalises: rows of so many numbers each."""
         rows = self.arrangement.batch.rows
 
         def arrays(*columns: int) -> tuple[Array, ...]:
             return tuple(self.workspace.empty(rows, n, dtype) for n in columns)
 
-        return Normalised(arrays(G, G, H), arrays(1, 1, 1))
+        return Normalised(arrays(*sizes), arrays(*[1] * len(sizes)))
 
     def input(self, layer: int) -> Array:
         """Return the input of a layer."""
@@ -385,9 +386,13 @@ class Tape(Generic[State]):
         if model.peepholes:
             peephole = np.concatenate([part.dpeephole for part in results if part.dpeephole is not None], 1)
             gradients["weight_ch"] = model._peephole_from_core(peephole)
-        if result.dgain_ih is not None:
-            names = ("gain_ih", "gain_hh", "gain_c", "bias_c")
-            gradients |= {name: getattr(result, f"d{name}") for name in names}
+        if result.dgain_ih is not None and result.dgain_hh is not None:
+            gain_ih, gain_hh, *_ = model._from_core(
+                result.dgain_ih[:, None], result.dgain_hh[:, None], result.dbias
+            )
+            gradients |= {"gain_ih": gain_ih[:, 0], "gain_hh": gain_hh[:, 0]}
+        if result.dgain_c is not None and result.dbias_c is not None:
+            gradients |= {"gain_c": result.dgain_c, "bias_c": result.dbias_c}
         if result.dweight_hr is not None:
             gradients["weight_hr"] = result.dweight_hr
         return {place.name(short): gradient for short, gradient in gradients.items()}

@@ -99,17 +99,25 @@ def check_variant(model: Recurrent[Any]) -> None:
             f"recurrent_dropout: expected 0 with reset_after=False, got {model.recurrent_dropout}"
         )
     if model.layer_norm:
-        for name in ("clip", "activations", "peepholes", "input_forget", "cell_clip"):
-            if getattr(model, name):
-                raise ValueError(f"{name}: expected none with layer_norm=True, got {getattr(model, name)!r}")
-        if model.zoneout[1]:
-            raise ValueError(f"zoneout: expected 0 for c with layer_norm=True, got {model.zoneout[1]}")
+        check_normed(model)
     if model.input_forget:
         gate, _, beta = (model.activations or usual)[0]
         if not (gate == "sigmoid" or (gate == "hard_sigmoid" and beta == 0.5)):
             raise ValueError(
                 f"activations: expected a gate whose f(-x) is 1 - f(x) with input_forget=True, got {gate}"
             )
+
+
+def check_normed(model: Recurrent[Any]) -> None:
+    """Raise ValueError unless the other options of a model go together with layer normalisation."""
+    if model._kind == "LSTM":  # whose c is normalised: its cell is one of its own
+        for name in ("clip", "activations", "peepholes", "input_forget", "cell_clip"):
+            if getattr(model, name):
+                raise ValueError(f"{name}: expected none with layer_norm=True, got {getattr(model, name)!r}")
+        if model.zoneout[1]:
+            raise ValueError(f"zoneout: expected 0 for c with layer_norm=True, got {model.zoneout[1]}")
+    if not model.reset_after:
+        raise ValueError("layer_norm: expected False with reset_after=False, got True")
 
 
 def check_masks(model: Recurrent[Any]) -> None:

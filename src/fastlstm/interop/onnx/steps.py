@@ -62,7 +62,10 @@ class Steps:
         return whole_recurrent(weight, self.model.hidden_size) if self.model.heads > 1 else weight
 
     def _of_h(self, h: str) -> str:
-        return self._product(h, self._weight_hh)
+        of_h = self._product(h, self._weight_hh)
+        if self.model.layer_norm:
+            of_h = self.w.add("LayerNormalization", of_h, self._array("gain_hh"), axis=-1)
+        return of_h
 
     def _bounded(self, value: str, bound: float | None) -> str:
         if not bound:
@@ -83,10 +86,7 @@ class Steps:
 
     def _lstm(self, of_x: str, h: str, c: str) -> list[str]:
         w, model = self.w, self.model
-        of_h = self._of_h(h)
-        if model.layer_norm:
-            of_h = w.add("LayerNormalization", of_h, self._array("gain_hh"), axis=-1)
-        gates = w.split(w.add("Add", of_x, of_h), 3 if model.input_forget else 4, axis=-1)
+        gates = w.split(w.add("Add", of_x, self._of_h(h)), 3 if model.input_forget else 4, axis=-1)
         i, f, g, o = gates if len(gates) == 4 else (gates[0], "", *gates[1:])
         p_i, p_f, p_o = self._peepholes()
         i = self._gate(self._seeing(i, p_i, c))
@@ -118,13 +118,18 @@ class Steps:
         w, H = self.w, self.model.hidden_size
         weight = self._weight_hh
         bias = self.weights.get("bias_hh", np.zeros(len(weight), weight.dtype))
-        early = w.add("Add", self._product(h, weight[: 2 * H]), self._array("bias_hh", bias[: 2 * H]))
-        (r_x, z_x, n_x), (r_h, z_h) = w.split(of_x, 3, axis=-1), w.split(early, 2, axis=-1)
+        r_x, z_x, n_x = w.split(of_x, 3, axis=-1)
+        if self.model.reset_after:
+            r_h, z_h, n_h = w.split(w.add("Add", self._of_h(h), self._array("bias_hh", bias)), 3, axis=-1)
+        else:
+            early = w.add("Add", self._product(h, weight[: 2 * H]), self._array("bias_hh", bias[: 2 * H]))
+            r_h, z_h = w.split(early, 2, axis=-1)
         r, z = self._gate(w.add("Add", r_x, r_h)), self._gate(w.add("Add", z_x, z_h))
-        read = h if self.model.reset_after else w.add("Mul", r, h)
-        n_h = w.add("Add", self._product(read, weight[2 * H :]), self._array("bias_hh", bias[2 * H :]))
         if self.model.reset_after:
             n_h = w.add("Mul", r, n_h)
+        else:
+            late = self._product(w.add("Mul", r, h), weight[2 * H :])
+            n_h = w.add("Add", late, self._array("bias_hh", bias[2 * H :]))
         n = self._gate(w.add("Add", n_x, n_h), 1)
         h_new = w.add("Add", n, w.add("Mul", z, w.add("Sub", h, n)))
         return [self._between(h_new, h, self.model.zoneout[0])]

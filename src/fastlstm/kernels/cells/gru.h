@@ -329,6 +329,7 @@ static void gru_reset_backward(const fl_step_backward *p)
         .states = 1,                                                                                         \
         .grouping = FL_GATES,                                                                                \
         .projects = 0,                                                                                       \
+        .may_be_normed = 1,                                                                                  \
         .carries = 1,                                                                                        \
         .step = gru_step,                                                                                    \
         .update = gru_update,                                                                                \

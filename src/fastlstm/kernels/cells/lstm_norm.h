@@ -110,7 +110,7 @@ static void lstm_norm_step_backward(const fl_step_backward *p)
         .states = 2,                                                                                         \
         .grouping = FL_GATES,                                                                                \
         .projects = 1,                                                                                       \
-        .normed = 1,                                                                                         \
+        .norms_c = 1,                                                                                        \
         .step = NULL,                                                                                        \
         .update = lstm_norm_update,                                                                          \
         .step_backward = lstm_norm_step_backward,                                                            \

@@ -148,6 +148,7 @@ static void relu_step_backward(const fl_step_backward *p) { rnn_step_backward(1,
         .states = 1,                                                                                         \
         .grouping = FL_OUTPUTS,                                                                              \
         .projects = 0,                                                                                       \
+        .may_be_normed = 1,                                                                                  \
         .unbounded = may_leave_1,                                                                            \
         .step = function##_step,                                                                             \
         .update = function##_update,                                                                         \
@@ -162,6 +163,7 @@ static void relu_step_backward(const fl_step_backward *p) { rnn_step_backward(1,
         .states = 1,                                                                                         \
         .grouping = FL_OUTPUTS,                                                                              \
         .projects = 0,                                                                                       \
+        .may_be_normed = 1,                                                                                  \
         .varied = 1,                                                                                         \
         .unbounded = 1,                                                                                      \
         .step = NULL,                                                                                        \
