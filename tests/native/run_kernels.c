@@ -595,6 +595,43 @@ static void check_columns(const fl_format *format, fl_index B, fl_index K, const
     FREE_ALL(across, rows[0], rows[1]);
 }
 
+/* A single row's product with rows ahead beside it, whose chains end before its own or after, must give what
+ * both give apart. */
+static void check_beside(const fl_kernels *k, const fl_format *format, fl_index M, const fl_index K[2],
+                         const float *w, const float *scale)
+{
+    const fl_index rows = format->ahead_rows, ld = fl_whole_vectors(k, M);
+    void *memory[2], *a[2], *converted[2], *start = numbers(k, ld), *out[2][2];
+    fl_product job[2];
+    fl_panel panels[2];
+    for (int ahead = 0; ahead < 2; ahead++) {
+        const fl_index B = ahead ? rows : 1;
+        const fl_matrix matrix = {.w = w, .scale = scale};
+        memory[ahead] = malloc((size_t)format->panel_bytes(M, K[ahead]));
+        converted[ahead] = malloc((size_t)fl_converted_bytes(format, B, K[ahead]));
+        a[ahead] = numbers(k, B * K[ahead]);
+        fl_pack_outputs(format, M, K[ahead], matrix, memory[ahead], &panels[ahead]);
+        job[ahead] = fl_product_of_rows(&panels[ahead], 0, ld, B, a[ahead], NULL, ld);
+        fl_convert_rows(&job[ahead], 0, converted[ahead]);
+        job[ahead].start = start;
+    }
+    for (int beside = 0; beside < 2; beside++) {
+        for (int ahead = 0; ahead < 2; ahead++)
+            job[ahead].out = out[beside][ahead] = room(k, (ahead ? rows : 1) * ld);
+        fl_ahead ahead = {.product = job[1]};
+        if (beside) {
+            format->product_beside(&job[0], &ahead);
+            format->end_ahead(&ahead);
+        } else {
+            fl_multiply(&job[0]);
+            fl_multiply(&job[1]);
+        }
+    }
+    CHECK(same(k, out[0][0], out[1][0], ld) && same(k, out[0][1], out[1][1], rows * ld));
+    FREE_ALL(memory[0], memory[1], a[0], a[1], converted[0], converted[1], start, out[0][0], out[0][1],
+             out[1][0], out[1][1]);
+}
+
 static void run_format(const fl_kernels *k, const fl_format *format, fl_index B, fl_index M, fl_index K)
 {
     const int whole = format->weight_bytes == 1;
@@ -606,6 +643,13 @@ static void run_format(const fl_kernels *k, const fl_format *format, fl_index B,
     if (!whole && B > 1)
         check_columns(format, B, K, a);
     check_neighbours(format, M, K, w, whole ? scale : NULL);
+    if (B == 1 && format->ahead_rows) {
+        const uint64_t before = random_state; /* as of formats that have none ahead */
+        check_beside(k, format, M, (fl_index[]){K, K}, w, whole ? scale : NULL);
+        check_beside(k, format, M, (fl_index[]){K, 1}, w, whole ? scale : NULL);
+        check_beside(k, format, M, (fl_index[]){1, K}, w, whole ? scale : NULL);
+        random_state = before;
+    }
     multiply(k, format, B, M, K, w, whole ? scale : NULL, a, start, out);
     for (fl_index j = 0; j < B * M && !whole && own_order(format); j++)
         CHECK(out[j] == own_order(format)(a + j / M * K, w + j % M * K, K, start[j]));

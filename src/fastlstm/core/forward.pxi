@@ -17,10 +17,13 @@ cdef inline Py_ssize_t steps_projected(const Pass* p, Py_ssize_t sequences) noex
 
 cdef inline bint goes_ahead(const Pass* p) noexcept nogil:
     """Whether later rows are projected beside the steps of a single sequence, which wait for W_hh."""
-    cdef Py_ssize_t weights = p.layer.G * (p.layer.I + p.layer.P) * p.kernels.itemsize
+    cdef Py_ssize_t row_bytes = p.layer.G * p.layer.format.weight_bytes
+    cdef Py_ssize_t weights = row_bytes * (p.layer.I + p.layer.P)
     cdef bint apart = p.layer.panel_hh.vectors or p.layer.cell.late or p.dropping.masks > 1
+    if not p.layer.format.fused and row_bytes * p.layer.P <= first_level:  # nothing is waited for
+        apart = True
     cdef Py_ssize_t rows = 0 if apart else p.layer.format.ahead_rows
-    return rows > 0 and p.steps.B == 1 and p.steps.T >= 2 * rows and weights <= AHEAD_BYTES
+    return rows > 0 and p.steps.B == 1 and p.steps.T >= 2 * rows and weights < AHEAD_BYTES
 
 
 cdef inline Py_ssize_t rows_in_scratch(const Pass* p, Py_ssize_t sequences) noexcept nogil:
@@ -349,6 +352,7 @@ cdef void forward_ahead(Pass* p, Slice* s, char* m) noexcept nogil:
         if p.stepping.followed != NULL:
             fl_progress_wait(p.stepping.followed, n + count + to_come)
         ahead.product = projection(p, s, to_come, x_of_steps(p, n + count, to_come), p.forward.x_ld, other)
+        fl_convert_rows(&ahead.product, p.layer.scale_x, s.converted)
         ahead.k, ahead.column = 0, ahead.product.first
         s.ahead = &ahead if to_come else NULL
         for k in range(count):

@@ -270,7 +270,10 @@ static inline void fl_step_cell(const fl_layer *l, const fl_step *p)
         return;
     }
     const fl_product job = fl_product_of_h(p, fl_panel_column(l, p->first), fl_panel_column(l, p->last));
-    fl_multiply(&job);
+    if (p->ahead)
+        job.panel->format->product_beside(&job, p->ahead);
+    else
+        fl_multiply(&job);
     l->cell->update(p);
 }
 

@@ -105,4 +105,15 @@ INLINE fl_index piece_of(fl_index K, fl_index k, fl_index rows)
 #define UNIT_TILES TILES_TO_4
 #endif
 
+/* Links of one row by N blocks for each of the rows ahead by AHEAD_VECTORS vectors: ahead.h. */
+#define LINKS_BESIDE(N) (AHEAD_ROWS * AHEAD_VECTORS / (FL_VECTORS * (N)))
+
+_Static_assert(LINKS_BESIDE(AHEAD_BLOCKS) * AHEAD_BLOCKS * FL_VECTORS == AHEAD_ROWS * AHEAD_VECTORS,
+               "as many multiply-adds on both sides");
+_Static_assert(FL_VECTORS % AHEAD_VECTORS == 0, "a whole number of tiles in a block");
+_Static_assert(AHEAD_ROWS % 2 == 0, "two addresses of half the rows each");
+_Static_assert(PLAIN ||
+                   AHEAD_ROWS * AHEAD_VECTORS + FL_VECTORS * AHEAD_BLOCKS + AHEAD_VECTORS + 2 <= REGISTERS,
+               "sums of both sides, weights of the rows ahead and a broadcast number of each side");
+
 #endif

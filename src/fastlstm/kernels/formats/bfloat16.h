@@ -127,6 +127,9 @@ static void convert(const fl_convert *p)
 #define begin_total(p, block, b, column, head, columns, own) load_start(p, block, b, column)
 #define end_total(sum, p, block, b, column, head, columns, own, a) (sum)
 
+#define load_total vload
+#define store_total vstore
+
 #include "groups.h"
 
 /* The format, which the including file exports under a name of its own. */

@@ -24,6 +24,7 @@
  *     pack_neighbours           for matrices whose outputs lie side by side: those of a block
  *     convert                   rows to multiply
  *     WITHOUT_VECTORS           if tiles of a matrix unit multiply whatever there is
+ *     BESIDE                    if a single row's product may go on beside one of rows ahead: groups_beside.h
  *     ROWS_IN_PAIRS             if instructions multiply two rows: what row_pairs.h asks for, in the place of
  *                               ROWS_STAY, load_links and load_group
  */
@@ -225,6 +226,15 @@ static void groups_product(const fl_product *p)
 
 #endif
 
+#ifdef BESIDE
+#include "groups_beside.h"
+#define ROWS_AHEAD AHEAD_ROWS
+#else
+#define ROWS_AHEAD 0
+#define groups_product_beside NULL
+#define groups_end_ahead NULL
+#endif
+
 #define FORMAT_IN_GROUPS(called, bytes)                                                                      \
     {                                                                                                        \
         .name = called,                                                                                      \
@@ -236,6 +246,9 @@ static void groups_product(const fl_product *p)
         .panel_bytes = groups_panel_bytes,                                                                   \
         .pack = groups_pack,                                                                                 \
         .product = PRODUCT,                                                                                  \
+        .ahead_rows = ROWS_AHEAD,                                                                            \
+        .product_beside = groups_product_beside,                                                             \
+        .end_ahead = groups_end_ahead,                                                                       \
     }
 
 #endif

@@ -111,6 +111,9 @@ INLINE vec end_total(whole_numbers sum, const fl_product *p, const fl_block *blo
     return vfma(to_reals(sum), scale, load_start(p, block, b, column));
 }
 
+#define load_total load_whole
+#define store_total(p, total) store_groups((char *)(p), total)
+
 #include "groups.h"
 
 /* The format, which the including file exports under a name of its own. */

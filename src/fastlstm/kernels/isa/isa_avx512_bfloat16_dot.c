@@ -9,6 +9,7 @@
 #define SPEED 2
 #define WIDENED 0
 #define GROUPS_WHOLE 1
+#define BESIDE
 #define ROWS_STAY 1
 typedef __m512bh links, row_group;
 

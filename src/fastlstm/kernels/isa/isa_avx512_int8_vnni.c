@@ -8,6 +8,7 @@
 #define HOW "vnni"
 #define SPEED 4
 #define GROUPS_WHOLE 1
+#define BESIDE
 #define VPDPBUSD "vpdpbusd"
 #include "int8_vnni_x86.h"
 
