@@ -49,6 +49,7 @@ sphinx_gallery_conf = {
     "filename_pattern": r"\.py$",
     "within_subsection_order": "FileNameSortKey",
     "show_memory": False,
+    "write_computation_times": False,
     "abort_on_example_error": True,
     "download_all_examples": False,
     "copyfile_regex": r".*\.md",

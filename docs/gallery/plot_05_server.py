@@ -25,7 +25,8 @@ async def serve():
 
 
 answers, metrics = asyncio.run(serve())
-print(metrics)
+print(f"{metrics.answered} answered, in batches of {', '.join(map(str, metrics.batch_sizes))}")
+print(f"{metrics.latency.total / metrics.latency.count * 1e3:.1f} ms each, on average")
 
 # %%
 # A request's answer does not depend on who else was waiting, to the last bit:

@@ -47,7 +47,7 @@ def draw_speed(text: str, path: Path) -> None:
     """Draw how many times faster than each peer the shapes are that most people ask for, on two threads."""
     rows = tables(text)
     peers = ("PyTorch", "ONNX Runtime", "OpenVINO")
-    figure = Figure(figsize=(8, 4.2), layout="constrained")
+    figure = Figure(figsize=(5.6, 4.4), layout="constrained")
     ax = figure.subplots()
     for k, peer in enumerate(peers):
         for at, (group, shape) in enumerate(SHOWN):
@@ -58,7 +58,7 @@ def draw_speed(text: str, path: Path) -> None:
     ax.axvline(1, color="0.3", linewidth=1)
     ax.set_yticks(range(len(SHOWN)), SHOWN.values())
     ax.invert_yaxis()
-    ax.set_xlabel("time of the others, in fastlstm's time (float32, two threads)")
+    ax.set_xlabel("times longer than fastlstm (float32, two threads)")
     ax.spines[["top", "right"]].set_visible(False)
     ax.legend(frameon=False, loc="lower right")
     figure.savefig(path, facecolor="white")
