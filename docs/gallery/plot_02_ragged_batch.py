@@ -8,6 +8,7 @@ the bits that each gives alone.
 
 import time
 
+import matplotlib.pyplot as plt
 import numpy as np
 
 import fastlstm
@@ -20,6 +21,12 @@ for b, length in enumerate(lengths):
     x[:length, b] = rng.standard_normal((length, 64))
 
 y, (h_n, c_n) = lstm(x, lengths=lengths)
+
+_, ax = plt.subplots(figsize=(7, 3), layout="constrained")
+ax.bar(range(32), lengths.max(), color="0.9", label="padding")
+ax.bar(range(32), lengths, label="steps")
+ax.set(xlabel="sequence", ylabel="step", ylim=(0, 1.2 * lengths.max()))
+_ = ax.legend(loc="upper right", ncols=2)
 
 # %%
 # A sequence of the batch has the same bits alone:

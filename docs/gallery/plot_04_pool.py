@@ -6,6 +6,7 @@ A server has hundreds of conversations, each at its own step. A pool runs one st
 input, as one batch.
 """
 
+import matplotlib.pyplot as plt
 import numpy as np
 
 import fastlstm
@@ -16,12 +17,15 @@ pool = fastlstm.StreamPool(lstm, capacity=100)
 
 callers = [pool.open() for _ in range(10)]
 heard = {caller: [] for caller in callers}
-for _ in range(30):
+_, ax = plt.subplots(figsize=(7, 3), layout="constrained")
+_ = ax.set(xlabel="round", ylabel="caller", yticks=range(10))
+for t in range(30):
     speaking = [caller for caller in callers if rng.random() < 0.5]
     if not speaking:
         continue
     x_t = rng.standard_normal((len(speaking), 16)).astype(np.float32)
     pool.step(speaking, x_t)
+    ax.scatter([t] * len(speaking), [callers.index(caller) for caller in speaking], color="C0", s=18)
     for caller, row in zip(speaking, x_t, strict=True):
         heard[caller].append(row)
 

@@ -7,6 +7,7 @@ Requests come one by one; a ``Batcher`` answers those that wait together, as one
 
 import asyncio
 
+import matplotlib.pyplot as plt
 import numpy as np
 
 import fastlstm
@@ -27,6 +28,10 @@ async def serve():
 answers, metrics = asyncio.run(serve())
 print(f"{metrics.answered} answered, in batches of {', '.join(map(str, metrics.batch_sizes))}")
 print(f"{metrics.latency.total / metrics.latency.count * 1e3:.1f} ms each, on average")
+
+_, ax = plt.subplots(figsize=(7, 3), layout="constrained")
+ax.bar([str(size) for size in metrics.batch_sizes], metrics.batch_sizes.values(), 0.5)
+_ = ax.set(xlabel="sequences of a batch", ylabel="batches")
 
 # %%
 # A request's answer does not depend on who else was waiting, to the last bit:

@@ -7,6 +7,7 @@ int8 and bfloat16: a quarter and a half of the bytes, with small errors.
 
 import time
 
+import matplotlib.pyplot as plt
 import numpy as np
 
 import fastlstm
@@ -28,7 +29,11 @@ def step_time(of):
 
 
 print(f"float32: {step_time(model):.0f} µs a step")
+_, ax = plt.subplots(figsize=(7, 3), layout="constrained")
 for precision in ("bfloat16", "int8"):
     small = fastlstm.quantize(model, precision)
-    error = np.abs(small(x)[0] - y).max()
-    print(f"{precision}: {step_time(small):.0f} µs a step, largest error {error:.4f}")
+    error = small(x)[0] - y
+    print(f"{precision}: {step_time(small):.0f} µs a step, largest error {np.abs(error).max():.4f}")
+    ax.hist(error.ravel(), bins=np.linspace(-0.01, 0.01, 101), histtype="step", label=precision)
+ax.set(xlabel="error of h", ylabel="units and steps")
+_ = ax.legend()

@@ -8,6 +8,7 @@ A model of PyTorch's, from its own file, without PyTorch; and one that stays in 
 import tempfile
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import torch
 
 import fastlstm
@@ -41,6 +42,12 @@ print(model)
 
 scores = model(tokens.numpy().T).swapaxes(0, 1)
 print(f"largest difference: {abs(scores - expected).max():.1e}")
+
+_, ax = plt.subplots(figsize=(7, 3), layout="constrained")
+ax.plot(expected[0, 0], "o", markersize=10, fillstyle="none", label="PyTorch")
+ax.plot(scores[0, 0], "x", label="fastlstm")
+ax.set(xlabel="tag", ylabel="score of the first step")
+_ = ax.legend()
 
 # %%
 # Every recurrent module inside any model is replaced by one of fastlstm's, which trains and compiles as

@@ -11,6 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -39,9 +40,13 @@ print(subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 # %%
 # The bits are those of the model in this process, whichever worker ran a row, and beside which others.
+_, ax = plt.subplots(figsize=(7, 3), layout="constrained")
 for part in range(3):
     rows = pq.read_table(folder / "in" / f"{part}.parquet")["x"].to_pylist()
     x = [np.array(row, np.float32).reshape(-1, 2) for row in rows]
     out = pq.read_table(folder / "out" / f"{part}.parquet")["y"].to_pylist()
     alone = [model(sequence[:, None])[0].tolist() for sequence in x]
     print(f"{part}.parquet: {len(out)} rows, the same bits: {out == alone}")
+    ax.scatter([len(sequence) for sequence in x], out, s=12, label=f"{part}.parquet")
+ax.set(xlabel="steps of a sequence", ylabel="output")
+_ = ax.legend()
