@@ -61,7 +61,8 @@ include "core/memory.pxi"
 
 cdef const fl_kernels* kernels_f32
 cdef const fl_kernels* kernels_f64
-cdef str current_name = ""
+# Which of `available_isas`: not a string, which another thread may let go while it is read, without the GIL.
+cdef int current = 0
 
 
 def available_isas():
@@ -74,7 +75,7 @@ def available_isas():
 
 def use_isa(name):
     """Pack layers for instruction set `name` from now on; None is the best. Layers keep theirs."""
-    global kernels_f32, kernels_f64, current_name
+    global kernels_f32, kernels_f64, current
     if name is not None and name not in available_isas():
         raise ValueError(
             f"instruction set: expected one of {', '.join(available_isas())}, got {name!r} (FASTLSTM_ISA?)"
@@ -85,12 +86,12 @@ def use_isa(name):
         isa = encoded
     kernels_f32 = fl_select(isa, FL_FLOAT32)
     kernels_f64 = fl_select(isa, FL_FLOAT64)
-    current_name = name or available_isas()[0]
+    current = 0 if name is None else available_isas().index(name)
 
 
 def current_isa():
     """Return the name of the instruction set that layers are packed for."""
-    return current_name
+    return fl_available(current).decode()
 
 
 cdef inline const fl_kernels* kernels_for(int itemsize) noexcept:

@@ -11,9 +11,13 @@ from scipy.linalg.cython_blas cimport dgemm, sgemm
 cdef enum:
     MOST_ROWS = 1 << 30
 
+cdef enum:
+    AUTO, BY_KERNELS, BY_BLAS
+
 PRODUCTS = ("auto", "kernels", "blas")
-cdef str product_asked = "auto"
-cdef object blas_held = None
+cdef int product_asked = AUTO
+# A variable of the module, not of C: without the GIL another thread may replace it while it is read.
+blas_held = None
 NOTHING_HELD = nullcontext()
 
 
@@ -23,7 +27,7 @@ def use_product(str name not None):
     global product_asked
     if name not in PRODUCTS:
         raise ValueError(f"product: expected one of {', '.join(PRODUCTS)}, got {name!r} (FASTLSTM_PRODUCT?)")
-    product_asked = name
+    product_asked = PRODUCTS.index(name)
 
 
 def current_product():
@@ -47,11 +51,12 @@ def blas_is_held():
 
 cdef blas_context(bint by_blas):
     """What a backward pass runs in."""
-    return blas_held if by_blas and blas_held is not None else NOTHING_HELD
+    held = blas_held if by_blas else None
+    return NOTHING_HELD if held is None else held
 
 
 cdef bint multiplies_by_blas(const fl_kernels* kernels):
-    return product_asked == "blas" or (product_asked == "auto" and kernels.plain)
+    return product_asked == BY_BLAS or (product_asked == AUTO and kernels.plain)
 
 
 cdef inline void _gemm(int itemsize, char transpose_a, int M, int N, int K, const char* a, int a_ld,

@@ -6,13 +6,14 @@ cdef dict ways = {}                 # by a format's name, how it multiplies wher
 cdef const fl_format* format_named(const fl_kernels* kernels, str name) except NULL:
     """The format of that name for layers of these kernels."""
     cdef bytes encoded = name.encode()
+    cdef object way = ways.get(name)
     cdef const fl_format* format
     cdef int k = 0
     while True:
         format = fl_format_named(kernels, encoded, k)
         if format == NULL:
             raise ValueError(f"format: expected 'int8' or 'bfloat16' for float32 layers, got {name!r}")
-        if ways.get(name) is None or format.how == NULL or format.how.decode() == ways[name]:
+        if way is None or format.how == NULL or format.how.decode() == way:
             return format
         k += 1
 
@@ -22,8 +23,9 @@ def ways_of(str name not None):
     best way first: "amx", "vnni", "smmla", "bfmmla", "dot", "widened", "plain"."""
     cdef bytes encoded = name.encode()
     cdef list found = []
-    while fl_format_named(kernels_f32, encoded, <int>len(found)) != NULL:
-        found.append(fl_format_named(kernels_f32, encoded, <int>len(found)).how.decode())
+    cdef const fl_kernels* kernels = kernels_f32  # which another thread may replace
+    while fl_format_named(kernels, encoded, <int>len(found)) != NULL:
+        found.append(fl_format_named(kernels, encoded, <int>len(found)).how.decode())
     return found
 
 

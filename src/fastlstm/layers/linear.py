@@ -108,9 +108,10 @@ class Linear(PlainLayer):
         """Return the packed weights, which are kept with those they came from."""
         if weights.derived is None:
             bias = weights.arrays["bias"] if self.bias else np.zeros(self.out_features, self.dtype)
-            weight, scale = matrix(weights.arrays, "weight", self._kept_as)
+            kept_as = self._kept_as  # which another thread may change that trains with rounded weights
+            weight, scale = matrix(weights.arrays, "weight", kept_as)
             scales = None if scale is None else (scale, self.x_scale)
-            weights.derived = Product(weight, bias, self._kept_as, scales, not self._is_whole)
+            weights.derived = Product(weight, bias, kept_as, scales, not self._is_whole)
         packed: Product = weights.derived
         return packed
 

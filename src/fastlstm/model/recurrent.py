@@ -267,18 +267,20 @@ class Recurrent(Model, Generic[State]):
 
     def _packed_all(self, arrays: Mapping[str, Array]) -> list[Layer]:
         """Return a packed layer for each pass of each place."""
-        return [self._packed(place, k, arrays) for place in self._places() for k in range(self._passes)]
+        kept_as = self._kept_as  # which another thread may change that trains with rounded weights
+        places = self._places()
+        return [self._packed(place, k, arrays, kept_as) for place in places for k in range(self._passes)]
 
-    def _packed(self, place: Place, k: int, arrays: Mapping[str, Array]) -> Layer:
-        weight_ih, scale_ih = matrix(arrays, place.name("weight_ih"), self._kept_as)
-        weight_hh, scale_hh = matrix(arrays, place.name("weight_hh"), self._kept_as)
+    def _packed(self, place: Place, k: int, arrays: Mapping[str, Array], kept_as: str | None) -> Layer:
+        weight_ih, scale_ih = matrix(arrays, place.name("weight_ih"), kept_as)
+        weight_hh, scale_hh = matrix(arrays, place.name("weight_hh"), kept_as)
         biases = [
             arrays[place.name(name)] if self.bias else np.zeros(len(weight_ih), self.dtype)
             for name in ("bias_ih", "bias_hh")
         ]
         weight_hr = scale_hr = None
         if self.proj_size:
-            weight_hr, scale_hr = matrix(arrays, place.name("weight_hr"), self._kept_as)
+            weight_hr, scale_hr = matrix(arrays, place.name("weight_hr"), kept_as)
         weight_ih, weight_hh, bias = self._for_core(weight_ih, weight_hh, *biases)
         scales = None
         if scale_ih is not None and scale_hh is not None:
@@ -306,7 +308,7 @@ class Recurrent(Model, Generic[State]):
             backward,
             variant,
             norms,
-            self._kept_as,
+            kept_as,
             scales,
             not self._is_whole,
         )

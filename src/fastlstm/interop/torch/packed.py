@@ -202,4 +202,4 @@ def packed_of(form: Form, tensors: Sequence[torch.Tensor]) -> Packed:
 def _forget(key: int, gone: weakref.ref[torch.Tensor]) -> None:
     held = _packed.get(key)
     if held is not None and held[0] is gone:
-        del _packed[key]
+        _packed.pop(key, None)
