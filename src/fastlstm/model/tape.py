@@ -138,8 +138,19 @@ class Kept:
         return other
 
 
+def _used() -> RuntimeError:
+    """Return the error of a tape that was used before."""
+    return RuntimeError(
+        "tape: expected one backward for each forward, got a second: run forward again, "
+        "or let the first one keep the tape, with keep=True"
+    )
+
+
 class Tape(Generic[State]):
     """What one forward pass kept, for one backward pass, or for several with `keep`."""
+
+    _kept: Kept | None = None
+    """None once it was used. An attribute of each tape, so that of two threads only one can take it away."""
 
     def __init__(
         self,
@@ -150,7 +161,7 @@ class Tape(Generic[State]):
         learned_states: tuple[str, ...],
     ) -> None:
         self._model = model
-        self._kept: Kept | None = kept
+        self._kept = kept
         self._sequences = kept.arrangement.sequences
         self._input_dtype = input_dtype
         self._state_dtypes = state_dtypes
@@ -164,7 +175,8 @@ class Tape(Generic[State]):
     @property
     def nbytes(self) -> int:
         """How many bytes the tape keeps, beside the input; 0 after `backward` without `keep`."""
-        return 0 if self._kept is None else self._kept.nbytes
+        kept = self._kept
+        return 0 if kept is None else kept.nbytes
 
     def backward(
         self,
@@ -201,12 +213,9 @@ class Tape(Generic[State]):
         ValueError, TypeError
             As `Recurrent.forward`; the tape can still be used then.
         """
-        if self._kept is None:
-            raise RuntimeError(
-                "tape: expected one backward for each forward, got a second: run forward again, "
-                "or let the first one keep the tape, with keep=True"
-            )
         model, sequences, kept = self._model, self._sequences, self._kept
+        if kept is None:
+            raise _used()
         arrangement = kept.arrangement
         wanted, again = as_boolean(input_gradient, "input_gradient"), as_boolean(keep, "keep")
         d_outputs = self._of_y(kept, dy)
@@ -216,8 +225,10 @@ class Tape(Generic[State]):
             arrangement.zero_empty(d_start)
         if again:
             kept = kept.copied(model._workspaces.take())
-        else:
-            self._kept = None
+            if self._kept is None:  # another thread has taken it away, and may have been writing to it
+                raise _used()
+        elif self.__dict__.pop("_kept", None) is None:
+            raise _used()
         parameters: dict[str, Array] = {}
         needed = max(packed.workspace_bytes(arrangement.batch) for packed in kept.layers)
         workspace = kept.workspace.bytes(needed)
