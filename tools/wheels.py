@@ -79,14 +79,28 @@ def headers_under_target(directory, python, machine):
     return directory
 
 
-def cross_compiled(target):
+def links_musl(directory, compiler, machine):
+    """Return the options by which an extension asks for musl by the name that musl's systems have for it.
+
+    Zig's musl calls itself libc.so, which auditwheel takes for some other library.
+    """
+    empty, library = directory / "musl.c", directory / "musl.so"
+    empty.write_text("extern int nothing;\n")
+    soname = f"-Wl,-soname,libc.musl-{machine}.so.1"
+    call(*compiler.split(), "-shared", "-nostdlib", soname, empty, "-o", library)
+    return f"-nostdlib -Wl,--no-as-needed {library}"
+
+
+def cross_compiled(target, directory):
     """Return the variables by which setuptools and sysconfig compile for a target."""
     zig_target, _ = TARGETS[target]
-    machine = target.partition("-")[0]
+    machine, _, libc = target.split("-")
     zig = f"{sys.executable} -m ziglang"
+    compiler = f"{zig} cc -target {zig_target}"
+    linked = links_musl(directory, compiler, machine) if libc == "musl" else ""
     return {
-        "CC": f"{zig} cc -target {zig_target}",
-        "LDSHARED": f"{zig} cc -target {zig_target} -shared",  # without options of this system's linker
+        "CC": compiler,
+        "LDSHARED": f"{compiler} -shared {linked}",  # without options of this system's linker
         "AR": f"{zig} ar",
         "RANLIB": f"{zig} ranlib",
         "LDFLAGS": "-s",
@@ -94,21 +108,32 @@ def cross_compiled(target):
     }
 
 
+def copied(directory):
+    """Copy the tracked files into a directory, and return it: no objects of another target lie there."""
+    tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True)
+    for name in filter(None, tracked.stdout.split("\0")):
+        (directory / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, directory / name)
+    return directory
+
+
 def build(target, versions, out):
     """Build a wheel for each version of Python, repaired: its name says which systems have what it links."""
     _, platform = TARGETS[target]
     machine, _, libc = target.split("-")
     with tempfile.TemporaryDirectory() as work:
+        source = copied(Path(work, "source"))
         for version in versions:
             python = environment(Path(work, version), interpreter(version))
             call(python, "-m", "pip", "install", "-q", *BUILT_WITH)
             headers = headers_under_target(Path(work, "include"), python, machine)
             suffix = f".cpython-{version.replace('.', '')}-{machine}-linux-{libc}.so"
-            variables = {**os.environ, **cross_compiled(target), "SETUPTOOLS_EXT_SUFFIX": suffix}
+            cross = cross_compiled(target, Path(work))
+            variables = {**os.environ, **cross, "SETUPTOOLS_EXT_SUFFIX": suffix}
             variables["CFLAGS"] = f"-I{headers}"
             raw = Path(work, "raw", version)
             call(
-                python, "-m", "build", "--wheel", "--no-isolation", "--outdir", raw, ROOT,
+                python, "-m", "build", "--wheel", "--no-isolation", "--outdir", raw, source,
                 env=variables, stdout=subprocess.DEVNULL,
             )  # fmt: skip
             (wheel,) = raw.glob("*.whl")
@@ -208,13 +233,10 @@ def run_emulated(wheel, work):
 
 def digests(directory, python):
     """Return the SHA-256 of the archive and of a wheel built from a copy of the sources in a directory."""
-    tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True)
-    for name in filter(None, tracked.stdout.split("\0")):
-        (directory / "source" / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / name, directory / "source" / name)
+    source = copied(directory / "source")
     variables = {**os.environ, "SOURCE_DATE_EPOCH": "1700000000", "FASTLSTM_ISAS": "avx2"}
     call(
-        python, "-m", "build", "--no-isolation", "--outdir", directory / "out", directory / "source",
+        python, "-m", "build", "--no-isolation", "--outdir", directory / "out", source,
         env=variables, stdout=subprocess.DEVNULL,
     )  # fmt: skip
     return {
