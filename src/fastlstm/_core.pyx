@@ -59,10 +59,14 @@ include "core/memory.pxi"
 
 # Configuration ----------------------------------------------------------------------------------------
 
-cdef const fl_kernels* kernels_f32
-cdef const fl_kernels* kernels_f64
-# Which of `available_isas`: not a string, which another thread may let go while it is read, without the GIL.
-cdef int current = 0
+cdef extern from *:
+    """
+    /* What any thread may set while others read it, without the GIL, too: numbers, since an object might be
+     * let go in between. Which of available_isas, and which of PRODUCTS. */
+    static _Atomic int fl_isa_asked, fl_product_asked;
+    """
+    int fl_isa_asked
+    int fl_product_asked
 
 
 def available_isas():
@@ -75,27 +79,21 @@ def available_isas():
 
 def use_isa(name):
     """Pack layers for instruction set `name` from now on; None is the best. Layers keep theirs."""
-    global kernels_f32, kernels_f64, current
+    global fl_isa_asked
     if name is not None and name not in available_isas():
         raise ValueError(
             f"instruction set: expected one of {', '.join(available_isas())}, got {name!r} (FASTLSTM_ISA?)"
         )
-    encoded = None if name is None else name.encode()
-    cdef const char* isa = NULL
-    if encoded is not None:
-        isa = encoded
-    kernels_f32 = fl_select(isa, FL_FLOAT32)
-    kernels_f64 = fl_select(isa, FL_FLOAT64)
-    current = 0 if name is None else available_isas().index(name)
+    fl_isa_asked = 0 if name is None else available_isas().index(name)
 
 
 def current_isa():
     """Return the name of the instruction set that layers are packed for."""
-    return fl_available(current).decode()
+    return fl_available(fl_isa_asked).decode()
 
 
 cdef inline const fl_kernels* kernels_for(int itemsize) noexcept:
-    return kernels_f32 if itemsize == 4 else kernels_f64
+    return fl_select(fl_available(fl_isa_asked), FL_FLOAT32 if itemsize == 4 else FL_FLOAT64)
 
 
 use_isa(os.environ.get("FASTLSTM_ISA") or None)

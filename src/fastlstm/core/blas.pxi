@@ -15,7 +15,6 @@ cdef enum:
     AUTO, BY_KERNELS, BY_BLAS
 
 PRODUCTS = ("auto", "kernels", "blas")
-cdef int product_asked = AUTO
 # A variable of the module, not of C: without the GIL another thread may replace it while it is read.
 blas_held = None
 NOTHING_HELD = nullcontext()
@@ -24,15 +23,15 @@ NOTHING_HELD = nullcontext()
 def use_product(str name not None):
     """Let the kernels or BLAS multiply the sums of backward passes: "kernels", "blas", or "auto", the kernels
     where they have vector instructions."""
-    global product_asked
+    global fl_product_asked
     if name not in PRODUCTS:
         raise ValueError(f"product: expected one of {', '.join(PRODUCTS)}, got {name!r} (FASTLSTM_PRODUCT?)")
-    product_asked = PRODUCTS.index(name)
+    fl_product_asked = PRODUCTS.index(name)
 
 
 def current_product():
     """Return what multiplies the sums of backward passes: "kernels" or "blas"."""
-    return "blas" if multiplies_by_blas(kernels_f32) else "kernels"
+    return "blas" if multiplies_by_blas(kernels_for(4)) else "kernels"
 
 
 def hold_blas(context):
@@ -56,7 +55,8 @@ cdef blas_context(bint by_blas):
 
 
 cdef bint multiplies_by_blas(const fl_kernels* kernels):
-    return product_asked == BY_BLAS or (product_asked == AUTO and kernels.plain)
+    cdef int asked = fl_product_asked
+    return asked == BY_BLAS or (asked == AUTO and kernels.plain)
 
 
 cdef inline void _gemm(int itemsize, char transpose_a, int M, int N, int K, const char* a, int a_ld,

@@ -23,7 +23,7 @@ def ways_of(str name not None):
     best way first: "amx", "vnni", "smmla", "bfmmla", "dot", "widened", "plain"."""
     cdef bytes encoded = name.encode()
     cdef list found = []
-    cdef const fl_kernels* kernels = kernels_f32  # which another thread may replace
+    cdef const fl_kernels* kernels = kernels_for(4)  # others once a thread asks for another set
     while fl_format_named(kernels, encoded, <int>len(found)) != NULL:
         found.append(fl_format_named(kernels, encoded, <int>len(found)).how.decode())
     return found
@@ -38,7 +38,7 @@ def use_way(str name not None, way):
 
 def way_of(str name not None):
     """Return how layers of that format are multiplied."""
-    return format_named(kernels_f32, name).how.decode()
+    return format_named(kernels_for(4), name).how.decode()
 
 
 def tiles_refused():

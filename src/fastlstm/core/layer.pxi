@@ -28,7 +28,7 @@ def cells():
     """Return what the core knows of each cell, by name: rows of weights for each unit (`gates`), numbers kept
     for backward for each unit and step (`kept`), states, and whether h may be projected."""
     known = {}
-    cdef const fl_cell* cell = kernels_f32.cells
+    cdef const fl_cell* cell = kernels_for(4).cells
     while cell.name != NULL:
         known[cell.name.decode()] = {
             "gates": cell.gates,

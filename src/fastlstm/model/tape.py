@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
@@ -149,9 +150,6 @@ def _used() -> RuntimeError:
 class Tape(Generic[State]):
     """What one forward pass kept, for one backward pass, or for several with `keep`."""
 
-    _kept: Kept | None = None
-    """None once it was used. An attribute of each tape, so that of two threads only one can take it away."""
-
     def __init__(
         self,
         model: Recurrent[State],
@@ -161,7 +159,8 @@ class Tape(Generic[State]):
         learned_states: tuple[str, ...],
     ) -> None:
         self._model = model
-        self._kept = kept
+        self._kept: Kept | None = kept
+        self._taking = Lock()  # of two threads, one gets what was kept
         self._sequences = kept.arrangement.sequences
         self._input_dtype = input_dtype
         self._state_dtypes = state_dtypes
@@ -223,12 +222,13 @@ class Tape(Generic[State]):
         d_start = states_for_core(d_start, model._passes)
         if model._forgets_empty:  # a constant, whatever it began with
             arrangement.zero_empty(d_start)
-        if again:
-            kept = kept.copied(model._workspaces.take())
-            if self._kept is None:  # another thread has taken it away, and may have been writing to it
+        with self._taking:
+            if self._kept is None:
                 raise _used()
-        elif self.__dict__.pop("_kept", None) is None:
-            raise _used()
+            if again:
+                kept = kept.copied(model._workspaces.take())
+            else:
+                self._kept = None
         parameters: dict[str, Array] = {}
         needed = max(packed.workspace_bytes(arrangement.batch) for packed in kept.layers)
         workspace = kept.workspace.bytes(needed)
