@@ -20,7 +20,8 @@ cdef inline bint goes_ahead(const Pass* p) noexcept nogil:
     cdef Py_ssize_t row_bytes = p.layer.G * p.layer.format.weight_bytes
     cdef Py_ssize_t weights = row_bytes * (p.layer.I + p.layer.P)
     cdef bint apart = p.layer.panel_hh.vectors or p.layer.cell.late or p.dropping.masks > 1
-    if not p.layer.format.fused and row_bytes * p.layer.P <= first_level:  # nothing is waited for
+    cdef Py_ssize_t shares = p.cut.count if p.cut.by_units else 1
+    if not p.layer.format.fused and row_bytes * p.layer.P <= shares * first_cache:  # nothing is waited for
         apart = True
     cdef Py_ssize_t rows = 0 if apart else p.layer.format.ahead_rows
     return rows > 0 and p.steps.B == 1 and p.steps.T >= 2 * rows and weights < AHEAD_BYTES
