@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Mapping
-from time import perf_counter
+from time import perf_counter, sleep
 from typing import Any
 
 import numpy as np
@@ -30,31 +30,45 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "hard sigmoids": {"activations": ["hard_sigmoid", "tanh", "tanh"]},
     "heads=4": {"heads": 4},
 }
+OTHERS: dict[str, dict[str, Any]] = {"plain": {}, "layer_norm": {"layer_norm": True}}
 TWO: dict[str, dict[str, Any]] = {
     "plain": {"bidirectional": True},
     "merge=sum": {"bidirectional": True, "merge": "sum"},
 }
+PAUSE = 0.05
+"""Seconds for which the threads of PyTorch may go on waiting for work."""
 SIZES = ((100, 1, 128), (100, 32, 128), (50, 64, 512))
 Call = Callable[[], object]
 
 
 def trained(model: Any, x: np.ndarray) -> Call:
-    """Return a call that runs a model forward and backward."""
+    """Return a call that runs a model forward and backward, with new weights, as steps of training do."""
     y, _, tape = model.forward(x)
     dy = np.ones_like(y)
     tape.backward(dy)
-    return lambda: model.forward(x)[2].backward(dy)
+    weights = dict(model.parameters)
+
+    def call() -> None:
+        model.update(weights)
+        model.forward(x)[2].backward(dy)
+
+    return call
 
 
-def best(calls: Mapping[str, Call], seconds: float) -> dict[str, float]:
-    """Return each call's best time, the calls in turn for so many seconds together."""
+def best(calls: Mapping[str, Call], seconds: float, pause: float = 0) -> dict[str, float]:
+    """Return each call's best time, three of one and then of the next for so many seconds together.
+
+    A pause between them lets the threads of another library go to sleep.
+    """
     times = dict.fromkeys(calls, np.inf)
     end = perf_counter() + seconds
     while perf_counter() < end or np.inf in times.values():
         for name, call in calls.items():
-            begin = perf_counter()
-            call()
-            times[name] = min(times[name], perf_counter() - begin)
+            sleep(pause)
+            for _ in range(3):
+                begin = perf_counter()
+                call()
+                times[name] = min(times[name], perf_counter() - begin)
     return times
 
 
@@ -65,12 +79,14 @@ def table(title: str, times: Mapping[str, float]) -> None:
     print(f"{title:32} {first * 1e3:8.2f} ms  {line}", flush=True)
 
 
-def compare(sizes: tuple[int, int, int], variants: Mapping[str, Mapping[str, Any]], seconds: float) -> None:
-    """Print what variants cost, forward and training."""
+def compare(
+    kind: str, sizes: tuple[int, int, int], variants: Mapping[str, Mapping[str, Any]], seconds: float
+) -> None:
+    """Print what variants of a class cost, forward and training."""
     T, B, H = sizes
     x = np.random.default_rng(0).standard_normal((T, B, H)).astype(np.float32)
-    models = {name: fastlstm.LSTM(H, H, rng=0, **options) for name, options in variants.items()}
-    name = ", ".join(map(str, sizes))
+    models = {name: getattr(fastlstm, kind)(H, H, rng=0, **options) for name, options in variants.items()}
+    name = f"{kind}, {', '.join(map(str, sizes))}"
     table(f"{name}, forward", best({k: lambda m=m: m(x) for k, m in models.items()}, seconds))
     table(f"{name}, training", best({k: trained(m, x) for k, m in models.items()}, seconds))
 
@@ -82,7 +98,7 @@ def compare_slstm(T: int, B: int, H: int, training: bool, seconds: float, torch:
     calls = {k: trained(m, x) if training else (lambda m=m: m(x)) for k, m in models.items()}
     if torch is not None:
         calls["SLSTM in PyTorch"] = slstm_of_torch(models["SLSTM"], x, training, torch)
-    table(f"{T}, {B}, {H}, heads=4, {'training' if training else 'forward'}", best(calls, seconds))
+    table(f"{T}, {B}, {H}, heads=4, {'training' if training else 'forward'}", best(calls, seconds, PAUSE))
 
 
 def slstm_of_torch(model: Any, x: np.ndarray, training: bool, torch: Any) -> Call:
@@ -141,9 +157,9 @@ def compare_layer_norm(T: int, B: int, H: int, seconds: float, torch: Any) -> No
         # What rounding changes grows from step to step, as each is normalised.
         np.testing.assert_allclose(forward()[:20].numpy(), model(x[:20])[0], atol=1e-4)
     name, evaluated = f"{T}, {B}, {H}, layer_norm", torch.no_grad()(forward)
-    table(f"{name}, forward", best({"ours": lambda: model(x), "PyTorch": evaluated}, seconds))
+    table(f"{name}, forward", best({"ours": lambda: model(x), "PyTorch": evaluated}, seconds, PAUSE))
     calls = {"ours": trained(model, x), "PyTorch": lambda: forward().sum().backward()}
-    table(f"{name}, training", best(calls, seconds))
+    table(f"{name}, training", best(calls, seconds, PAUSE))
 
 
 def main() -> None:
@@ -162,11 +178,14 @@ def main() -> None:
             torch.set_num_threads(threads)
         print(f"{threads} threads: best time of the first, and of the others as multiples of it")
         for sizes in SIZES:
-            compare(sizes, VARIANTS, arguments.seconds)
-            compare(sizes, TWO, arguments.seconds / 4)
+            compare("LSTM", sizes, VARIANTS, arguments.seconds)
+            compare("LSTM", sizes, TWO, arguments.seconds / 4)
+            compare("GRU", sizes, OTHERS, arguments.seconds / 4)
+            compare("RNN", sizes, OTHERS, arguments.seconds / 4)
         compare_slstm(2048, 1, 512, False, arguments.seconds, torch)
         compare_slstm(256, 32, 512, True, arguments.seconds, torch)
         if torch is not None:
+            compare_layer_norm(100, 1, 128, arguments.seconds, torch)
             compare_layer_norm(100, 32, 128, arguments.seconds, torch)
 
 

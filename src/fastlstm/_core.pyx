@@ -42,6 +42,8 @@ cdef enum:
     AT_IT = -2
     # Bytes of weights up to which later rows are projected beside steps: larger ones come from memory.
     AHEAD_BYTES = 1 << 24
+    # A larger second level delivers a GRU's weights, three quarters of an LSTM's, as fast as they are used.
+    UNITS_AHEAD_CACHE = 1 << 20
     # Steps that a layer waits for before it follows the layer below.
     FOLLOWED_STEPS = 8
     # Cycles: of a vector's gate update; of a barrier; of the shortest pass for which another thread is woken,

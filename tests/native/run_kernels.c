@@ -333,6 +333,46 @@ static void run_ahead(const fl_kernels *k, fl_index B, fl_index H)
              c[1], h[0], h[1]);
 }
 
+/* The same for padded units, of few inputs and of many. */
+static void run_units_ahead(const fl_kernels *k, fl_index B, fl_index H)
+{
+    const fl_index rows = k->format->ahead_rows, inputs[] = {B, 5 * H};
+    for (int j = 0; j < 2; j++) {
+        const fl_index I = inputs[j];
+        fl_layer layer;
+        void *memory = packed_layer(k, "gru", I, H, &layer);
+        void *x = numbers(k, MOST_AHEAD * I), *h_prev = numbers(k, H), *out[2], *sums[2], *h[2];
+        const fl_index width = layer.width;
+        for (int beside = 0; beside < 2; beside++) {
+            out[beside] = room(k, rows * width), sums[beside] = room(k, width), h[beside] = room(k, H);
+            const fl_product of_x = fl_product_of_x(&layer, 0, width, 1, x, I, sums[beside]);
+            fl_multiply(&of_x);
+            fl_ahead ahead = {.product = fl_product_of_x(&layer, 0, width, rows, x, I, out[beside])};
+            const int goes = beside && k->format->units_ahead;
+            layer.cell->step(&(fl_step){.B = 1,
+                                        .H = H,
+                                        .last = H,
+                                        .h_prev = h_prev,
+                                        .h_prev_ld = H,
+                                        .h_carried = h_prev,
+                                        .h_carried_ld = H,
+                                        .panel = &layer.panel_hh,
+                                        .start = sums[beside],
+                                        .start_ld = width,
+                                        .h = h[beside],
+                                        .h_ld = H,
+                                        .ahead = goes ? &ahead : NULL});
+            if (goes)
+                k->format->end_ahead(&ahead);
+            else
+                fl_multiply(&ahead.product);
+        }
+        CHECK(same(k, out[0], out[1], rows * width) && same(k, h[0], h[1], H));
+        add_to_hash(k, h[0], H);
+        FREE_ALL(memory, x, h_prev, out[0], out[1], sums[0], sums[1], h[0], h[1]);
+    }
+}
+
 /* The same for a product alone, whose last block may be one of fewer vectors. */
 static void run_product_beside(const fl_kernels *k, fl_index B, fl_index H)
 {
@@ -688,6 +728,7 @@ static const struct {
                {"gru", run_gru},
                {"gru_reset_first", run_gru_reset_first},
                {"ahead", run_ahead},
+               {"units_ahead", run_units_ahead},
                {"product_beside", run_product_beside},
                {"product_by_gate", run_by_gate},
                {"norm", run_norm},

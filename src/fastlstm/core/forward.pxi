@@ -19,12 +19,13 @@ cdef inline bint goes_ahead(const Pass* p) noexcept nogil:
     """Whether later rows are projected beside the steps of a single sequence, which wait for W_hh."""
     cdef Py_ssize_t row_bytes = p.layer.G * p.layer.format.weight_bytes
     cdef Py_ssize_t weights = row_bytes * (p.layer.I + p.layer.P)
-    cdef bint apart = p.layer.panel_hh.vectors or p.layer.cell.late or p.dropping.masks > 1
-    cdef Py_ssize_t shares = p.cut.count if p.cut.by_units else 1
-    if not p.layer.format.fused and row_bytes * p.layer.P <= shares * first_cache:  # nothing is waited for
-        apart = True
-    cdef Py_ssize_t rows = 0 if apart else p.layer.format.ahead_rows
-    return rows > 0 and p.steps.B == 1 and p.steps.T >= 2 * rows and weights < AHEAD_BYTES
+    cdef Py_ssize_t rows = p.layer.format.ahead_rows, shares = p.cut.count if p.cut.by_units else 1
+    cdef bint apart = p.layer.cell.late or p.dropping.masks > 1
+    if p.layer.panel_hh.vectors or not p.layer.format.fused:  # the first level is not waited for
+        apart = apart or row_bytes * p.layer.P <= shares * first_cache
+    if p.layer.panel_hh.vectors:
+        apart = apart or not p.layer.format.units_ahead or second_cache > UNITS_AHEAD_CACHE
+    return 0 < 2 * rows <= p.steps.T and not apart and p.steps.B == 1 and weights < AHEAD_BYTES
 
 
 cdef inline Py_ssize_t rows_in_scratch(const Pass* p, Py_ssize_t sequences) noexcept nogil:

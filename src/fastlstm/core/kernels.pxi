@@ -15,7 +15,7 @@ cdef extern from "kernels/layer.h" nogil:
     ctypedef struct fl_format:
         const char* name
         const char* how
-        int weight_bytes, speed, ahead_rows, fused
+        int weight_bytes, speed, ahead_rows, units_ahead, fused
         fl_index (*panel_bytes)(fl_index M, fl_index K) noexcept nogil
         void (*product_beside)(const fl_product*, fl_ahead*) noexcept nogil
         void (*end_ahead)(fl_ahead*) noexcept nogil

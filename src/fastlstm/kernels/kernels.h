@@ -90,6 +90,7 @@ struct fl_format {
     int weight_bytes; /* of a weight */
     int speed;        /* multiply-adds of a vector, beside those of reals */
     int ahead_rows;   /* rows of an fl_ahead, or 0: nothing is done beside a step */
+    int units_ahead;  /* whether it may have padded units */
     int fused;        /* the cells' own `step` reads panels of this format */
     /* bytes of a row of K numbers as `product` reads it, or FL_NO_SIZE (sizes.h); NULL where it reads reals
      */

@@ -105,10 +105,15 @@ INLINE fl_index piece_of(fl_index K, fl_index k, fl_index rows)
 #define UNIT_TILES TILES_TO_4
 #endif
 
-/* Links of one row by N blocks for each of the rows ahead by AHEAD_VECTORS vectors: ahead.h. */
-#define LINKS_BESIDE(N) (AHEAD_ROWS * AHEAD_VECTORS / (FL_VECTORS * (N)))
+/* Vectors of a tile of rows ahead, of a panel whose blocks have V; and links of one row by N such blocks for
+ * each of those: ahead.h. */
+#define VECTORS_AHEAD(V) ((V) == FL_VECTORS ? AHEAD_VECTORS : (V))
+#define LINKS_BESIDE(N, V) (AHEAD_ROWS * VECTORS_AHEAD(V) / ((V) * (N)))
+/* Whether there are registers for rows ahead by all three vectors of padded units, beside one block. */
+#define UNITS_AHEAD (REGISTERS >= AHEAD_ROWS * UNIT_VECTORS + 2 * UNIT_VECTORS + 2)
 
-_Static_assert(LINKS_BESIDE(AHEAD_BLOCKS) * AHEAD_BLOCKS * FL_VECTORS == AHEAD_ROWS * AHEAD_VECTORS,
+_Static_assert(LINKS_BESIDE(AHEAD_BLOCKS, FL_VECTORS) * AHEAD_BLOCKS * FL_VECTORS ==
+                   AHEAD_ROWS * AHEAD_VECTORS,
                "as many multiply-adds on both sides");
 _Static_assert(FL_VECTORS % AHEAD_VECTORS == 0, "a whole number of tiles in a block");
 _Static_assert(AHEAD_ROWS % 2 == 0, "two addresses of half the rows each");

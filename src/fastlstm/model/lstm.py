@@ -98,7 +98,7 @@ class LSTM(Recurrent[tuple[Array, Array]]):
         sequence. What they see is scaled by 1 / (1 - recurrent_dropout).
     gate_masks : bool, default False
         Whether `recurrent_dropout` draws a mask for each gate, as Keras has it until Keras 2, instead of one
-        for all. Training then takes 10 to 18 % more; not with `precision`.
+        for all. Training then takes 11 to 15 % more; not with `precision`.
     heads : int, default 1
         Into how many parts of equal size the units are cut, each of which sees h of its own units alone: so
         many times fewer recurrent weights, `weight_hh_l0` is (4·H, H / heads), and less work. With as many

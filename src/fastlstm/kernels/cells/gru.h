@@ -132,11 +132,16 @@ INLINE void gru_tile(const int R, const int N, fl_index b, fl_index block, fl_in
     enum { V = GRU_GATES };
     SUMS;
     real *start = (real *)p->start + b * p->start_ld + block * WIDTH + LANES;
-    load_blocks(R, N, V, start, p->start_ld, sum);
-    chain(R, N, V, length, (const real *)p->h_prev + b * p->h_prev_ld + k, p->h_prev_ld, 1,
-          panel + (block * K + k) * V * LANES, K * V * LANES, b, sum);
-    KEEP_ADDRESS(&start);
-    store_blocks(R, N, V, start, p->start_ld, sum);
+    const real *h_prev = (const real *)p->h_prev + b * p->h_prev_ld + k;
+    const real *weights = panel + (block * K + k) * V * LANES;
+    if (UNITS_AHEAD && R == 1 && p->ahead)
+        units_beside(N, length, h_prev, weights, start, p->ahead);
+    else {
+        load_blocks(R, N, V, start, p->start_ld, sum);
+        chain(R, N, V, length, h_prev, p->h_prev_ld, 1, weights, K * V * LANES, b, sum);
+        KEEP_ADDRESS(&start);
+        store_blocks(R, N, V, start, p->start_ld, sum);
+    }
     if (k + length == K)
         call_gru_update(R, N, p, b, block * LANES);
 }

@@ -48,7 +48,7 @@ INLINE void links_beside(const int N, fl_index count, const links_of_product *ah
             for (int v = 0; v < AHEAD_VECTORS; v++)
                 sum[r][v] = add_links(sum[r][v], w[v], x);
         }
-        for (int beside = 0; N && beside < LINKS_BESIDE(N); beside++) {
+        for (int beside = 0; N && beside < LINKS_BESIDE(N, FL_VECTORS); beside++) {
             const row_group x = load_group(x_row);
             FOR_ROW(beside_sum[n][v] = add_links(beside_sum[n][v], load_links(w_row[n] + v * LINK_BYTES), x);)
             x_row += GROUP_BYTES;
@@ -152,9 +152,9 @@ INLINE void row_beside(const int N, const fl_product *p, fl_index column, fl_ahe
     total sum[AHEAD_BLOCKS * FL_VECTORS];
     fl_index group = 0, count;
     FOR_ROW(sum[n * FL_VECTORS + v] = begin_at(&job, &block, 0, n, v);)
-    while ((count = smaller((groups - group) / LINKS_BESIDE(N), groups_ahead(ahead))) > 0) {
+    while ((count = smaller((groups - group) / LINKS_BESIDE(N, FL_VECTORS), groups_ahead(ahead))) > 0) {
         advance_ahead(N, count, ahead, &row, sum);
-        count *= LINKS_BESIDE(N);
+        count *= LINKS_BESIDE(N, FL_VECTORS);
         group += count, row.a += count * GROUP_BYTES, row.w += count * FL_VECTORS * LINK_BYTES;
     }
     for (; group < groups; group++, row.a += GROUP_BYTES, row.w += FL_VECTORS * LINK_BYTES) {

@@ -99,6 +99,15 @@ NOINLINE void product_of_units(const fl_product *p)
                    K);
 }
 
+/* Where x begins rows of padded units ahead, their fourth vectors begin with the bias. */
+static void copy_fourths(const fl_product *p)
+{
+    for (fl_index column = UNIT_VECTORS * LANES; column < p->last; column += WIDTH)
+        for (fl_index b = 0; b < p->B; b++)
+            vstore((real *)p->out + b * p->out_ld + column,
+                   vload((const real *)p->start + b * p->start_ld + column));
+}
+
 static void reals_product(const fl_product *p)
 {
     if (p->panel->vectors) {
@@ -122,13 +131,18 @@ static void reals_product(const fl_product *p)
 static void reals_product_beside(const fl_product *p, fl_ahead *ahead)
 {
     const fl_index K = p->panel->K, first = p->first / WIDTH, end = vectors_of(p->last) / FL_VECTORS * WIDTH;
+    const int V = p->panel->vectors ? UNIT_VECTORS : FL_VECTORS;
+    const fl_index offset = p->first + p->panel->offset * LANES;
     const real *start = p->start;
     real *out = p->out;
-    FL_ASSERT(p->B == 1 && p->a_k == 1 && !p->panel->vectors && p->first % WIDTH == 0);
+    FL_ASSERT(p->B == 1 && p->a_k == 1 && (UNITS_AHEAD || !p->panel->vectors) && p->first % WIDTH == 0);
     for (fl_index column = p->first; column < end; column += LANES)
         vstore(out + column, start ? vload(start + column) : vset(0));
-    chain_beside((int)(end / WIDTH - first), K, p->a, (const real *)p->panel->data + p->first * K, K * WIDTH,
-                 out + p->first, ahead);
+    const real *panel = (const real *)p->panel->data + first * K * V * LANES;
+    if (V == UNIT_VECTORS)
+        units_beside((int)(end / WIDTH - first), K, p->a, panel, out + offset, ahead);
+    else
+        chain_beside((int)(end / WIDTH - first), K, p->a, panel, K * WIDTH, out + offset, ahead);
     if (end < p->last) {
         fl_product rest = *p;
         rest.first = end;
@@ -141,7 +155,12 @@ static void reals_end_ahead(fl_ahead *ahead)
     const fl_product *p = &ahead->product;
     FL_ASSERT(p->B == AHEAD_ROWS && p->a_k == 1 && p->start);
     for (fl_index links; (links = ahead_left(ahead)) > 0;)
-        links_beside(0, links, ahead, NULL, NULL, 0, NULL);
+        if (UNITS_AHEAD && p->panel->vectors)
+            links_beside(0, UNIT_VECTORS, links, ahead, NULL, NULL, 0, NULL);
+        else
+            links_beside(0, FL_VECTORS, links, ahead, NULL, NULL, 0, NULL);
+    if (p->panel->vectors)
+        copy_fourths(p);
     if (ahead->column < p->last) {
         fl_product rest = *p;
         rest.first = ahead->column;
@@ -162,6 +181,7 @@ static const fl_format reals = {
     .weight_bytes = sizeof(real),
     .speed = 1,
     .ahead_rows = AHEAD_ROWS,
+    .units_ahead = UNITS_AHEAD,
     .fused = 1,
     .panel_bytes = reals_panel_bytes,
     .pack = reals_pack,
