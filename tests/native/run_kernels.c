@@ -333,24 +333,28 @@ static void run_ahead(const fl_kernels *k, fl_index B, fl_index H)
              c[1], h[0], h[1]);
 }
 
-/* The same for padded units, of few inputs and of many. */
+/* The same for padded units, of few inputs and of many; others than the last half are left as they are. */
 static void run_units_ahead(const fl_kernels *k, fl_index B, fl_index H)
 {
-    const fl_index rows = k->format->ahead_rows, inputs[] = {B, 5 * H};
+    const fl_index rows = k->format->ahead_rows, inputs[] = {B, 5 * H},
+                   half = H / 2 / MOST_LANES * MOST_LANES;
     for (int j = 0; j < 2; j++) {
         const fl_index I = inputs[j];
         fl_layer layer;
         void *memory = packed_layer(k, "gru", I, H, &layer);
         void *x = numbers(k, MOST_AHEAD * I), *h_prev = numbers(k, H), *out[2], *sums[2], *h[2];
-        const fl_index width = layer.width;
+        const fl_index width = layer.width, first = fl_panel_column(&layer, half);
         for (int beside = 0; beside < 2; beside++) {
-            out[beside] = room(k, rows * width), sums[beside] = room(k, width), h[beside] = room(k, H);
+            out[beside] = calloc((size_t)(rows * width), (size_t)k->itemsize);
+            sums[beside] = room(k, width), h[beside] = calloc((size_t)H, (size_t)k->itemsize);
             const fl_product of_x = fl_product_of_x(&layer, 0, width, 1, x, I, sums[beside]);
             fl_multiply(&of_x);
-            fl_ahead ahead = {.product = fl_product_of_x(&layer, 0, width, rows, x, I, out[beside])};
+            fl_ahead ahead = {.product = fl_product_of_x(&layer, first, width, rows, x, I, out[beside]),
+                              .column = first};
             const int goes = beside && k->format->units_ahead;
             layer.cell->step(&(fl_step){.B = 1,
                                         .H = H,
+                                        .first = half,
                                         .last = H,
                                         .h_prev = h_prev,
                                         .h_prev_ld = H,

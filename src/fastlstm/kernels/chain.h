@@ -99,6 +99,18 @@ INLINE void store_blocks(const int R, const int N, const int V, real *out, fl_in
                 vstore(out + r * out_ld + n * WIDTH + v * LANES, sum[r][n * V + v]);
 }
 
+/* Where x begins rows of padded units, their fourth vectors are copied: they begin with the bias. */
+INLINE void copy_fourths(const fl_product *p)
+{
+    const fl_index fourth = p->panel->vectors * LANES;
+    if (!p->panel->vectors || p->panel->offset)
+        return;
+    for (fl_index column = p->first + fourth; column < p->last; column += WIDTH)
+        for (fl_index b = 0; b < p->B; b++)
+            vstore((real *)p->out + b * p->out_ld + column,
+                   vload((const real *)p->start + b * p->start_ld + column));
+}
+
 /* The sums of one row that has only `columns` numbers. */
 INLINE void load_columns(const int vectors, const real *start, fl_index columns, vec *sum)
 {

@@ -92,18 +92,6 @@ static fl_block block_at(const fl_product *p, fl_index column)
     };
 }
 
-/* Where x begins a row of padded units, their fourth vectors are copied: they begin with the bias. */
-static void copy_fourths(const fl_product *p)
-{
-    const fl_index fourth = p->panel->vectors * LANES;
-    if (!p->panel->vectors || p->panel->offset)
-        return;
-    for (fl_index column = p->first + fourth; column < p->last; column += WIDTH)
-        for (fl_index b = 0; b < p->B; b++)
-            vstore((real *)p->out + b * p->out_ld + column,
-                   vload((const real *)p->start + b * p->start_ld + column));
-}
-
 #ifndef WITHOUT_VECTORS /* where another unit multiplies */
 
 #if defined(FL_DEBUG) || defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)

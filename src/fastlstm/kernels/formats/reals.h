@@ -99,15 +99,6 @@ NOINLINE void product_of_units(const fl_product *p)
                    K);
 }
 
-/* Where x begins rows of padded units ahead, their fourth vectors begin with the bias. */
-static void copy_fourths(const fl_product *p)
-{
-    for (fl_index column = UNIT_VECTORS * LANES; column < p->last; column += WIDTH)
-        for (fl_index b = 0; b < p->B; b++)
-            vstore((real *)p->out + b * p->out_ld + column,
-                   vload((const real *)p->start + b * p->start_ld + column));
-}
-
 static void reals_product(const fl_product *p)
 {
     if (p->panel->vectors) {
@@ -159,8 +150,7 @@ static void reals_end_ahead(fl_ahead *ahead)
             links_beside(0, UNIT_VECTORS, links, ahead, NULL, NULL, 0, NULL);
         else
             links_beside(0, FL_VECTORS, links, ahead, NULL, NULL, 0, NULL);
-    if (p->panel->vectors)
-        copy_fourths(p);
+    copy_fourths(p);
     if (ahead->column < p->last) {
         fl_product rest = *p;
         rest.first = ahead->column;
