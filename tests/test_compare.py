@@ -29,6 +29,16 @@ def test_alone(tmp_path):
     assert "\n1, 1, 32 " in ran.stdout
 
 
+def test_more_threads():
+    ran = compare("--threads", "1", "2", "--scaling", "--cells", "1, 1, 32", "--libraries", "fastlstm")
+    assert ran.returncode == 0, ran.stderr
+    *_, line = ran.stdout.splitlines()
+    *name, threads, share = line.split()
+    assert name == ["step", "1,", "1,", "32"]
+    assert threads == "2"
+    assert 0 < int(share.removesuffix("%")) < 200
+
+
 @pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="needs torch")
 @pytest.mark.skipif(importlib.util.find_spec("onnxruntime") is None, reason="needs onnxruntime")
 def test_beside_peers():

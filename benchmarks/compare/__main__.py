@@ -20,8 +20,8 @@ from .crew import Effort, Failed, Worker, compare
 from .inputs import seeded
 from .libraries import CUDA, LIBRARIES, PRODUCTS, select
 from .machine import heading
-from .results import Row, means
-from .table import table
+from .results import Row, means, scalings
+from .table import scaling_table, table
 
 QUICK = Effort(rounds=1, pause=0, seconds=0, calls=2)
 QUICK_LIMIT_SECONDS = 0.001
@@ -47,6 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--libraries", nargs="+", choices=columns, default=columns, metavar="NAME", help="columns")
     add("--device", choices=["cuda"], help="beside PyTorch on a GPU, too: cuDNN, in float32")
     add("--product", choices=PRODUCTS, nargs="+", default=[], help="columns of ours, by what multiplies sums")
+    add("--scaling", action="store_true", help="also what more of the threads gain, beside the fewest")
     add("--rounds", type=_positive, default=7, metavar="N", help="rounds in which the libraries take turns")
     add("--quick", action="store_true", help="one round of two calls: shows that it works, nothing more")
     add("--json", type=Path, metavar="FILE", help="write all that was measured to FILE")
@@ -147,6 +148,8 @@ def main() -> int:
     lines = [*heading(present, absent), *told, f"rounds: {rounds}; times are the best of them"]
     print(*(f"- {line}" if arguments.markdown else line for line in lines), "", sep="\n", flush=True)
     rows, errors = _run(arguments, groups, present, limits_by_threads)
+    if arguments.scaling:
+        print(scaling_table(scalings(rows), arguments.markdown))
     if arguments.json:
         data = _data(rows, errors, limits_by_threads.values(), lines)
         arguments.json.write_text(json.dumps(data, indent=1))

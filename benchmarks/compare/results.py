@@ -76,6 +76,30 @@ class Row:
         }
 
 
+@dataclass(frozen=True)
+class Scaling:
+    """One cell with a number of threads: each library's share of a linear speed-up over the fewest."""
+
+    cell: Cell
+    threads: int
+    shares: Mapping[str, float]
+
+
+def scalings(rows: Iterable[Row]) -> list[Scaling]:
+    """Return how the libraries' best times shrink with more threads, cell by cell."""
+    by_cell: dict[Cell, list[Row]] = {}
+    for row in rows:
+        by_cell.setdefault(row.cell, []).append(row)
+    found = []
+    for cell, members in by_cell.items():
+        first, *more = sorted(members, key=attrgetter("threads"))
+        work = {name: result.best * first.threads for name, result in first.results.items()}
+        for row in more:
+            shares = {name: work[name] / (row.results[name].best * row.threads) for name in row.results}
+            found.append(Scaling(cell, row.threads, shares))
+    return found
+
+
 def geometric_mean(ratios: Iterable[float | None]) -> float | None:
     """Return the mean of the ratios that are there, or None if none is."""
     known = [ratio for ratio in ratios if ratio is not None]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from .libraries import LIBRARIES
-from .results import Row, geometric_mean
+from .results import Row, Scaling, geometric_mean
 
 UNITS = ((1, "s"), (1e-3, "ms"), (1e-6, "us"))
 ABSENT = "–"
@@ -38,7 +38,24 @@ def table(rows: Sequence[Row], markdown: bool) -> str:
     head = [f"{rows[0].cell.group}: T, B, H", "threads", *titles, "best peer / ours", "share of limit"]
     mean = _ratio(geometric_mean(row.ratio for row in rows))
     foot = ["geometric mean", str(rows[0].threads), *([""] * len(libraries)), mean, ""]
-    lines = [head, *(_line(row, libraries) for row in rows), foot]
+    return _drawn([head, *(_line(row, libraries) for row in rows), foot], markdown)
+
+
+def scaling_table(scalings: Sequence[Scaling], markdown: bool) -> str:
+    """Return the shares of a linear speed-up that each library reaches with more threads."""
+    libraries = [name for name in LIBRARIES if any(name in scaling.shares for scaling in scalings)]
+    lines = [
+        ["share of a linear speed-up: T, B, H", "threads", *(LIBRARIES[name].title for name in libraries)]
+    ]
+    for scaling in scalings:
+        shares = (scaling.shares.get(name) for name in libraries)
+        texts = (ABSENT if share is None else f"{share:.0%}" for share in shares)
+        lines.append([f"{scaling.cell.group} {scaling.cell.name}", str(scaling.threads), *texts])
+    return _drawn(lines, markdown)
+
+
+def _drawn(lines: list[list[str]], markdown: bool) -> str:
+    """Return lines of texts, the first of which are titles, with all columns of one width each."""
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     end = ":" if markdown else "-"
     rule = ["-" * widths[0], *("-" * (width - 1) + end for width in widths[1:])]
