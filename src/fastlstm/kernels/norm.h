@@ -120,7 +120,9 @@ static void norm(const fl_norm *p)
 {
     FL_ASSERT(p->gates == 1 || p->gates == 3 || p->gates == 4);
     for (fl_index row = 0; row < p->B; row++)
-        if (p->gates == 4)
+        if (PLAIN) /* a plain build is smaller so */
+            norm_row(p->gates, p, row);
+        else if (p->gates == 4)
             norm_row(4, p, row);
         else if (p->gates == 3)
             norm_row(3, p, row);

@@ -69,9 +69,8 @@ INLINE void links_beside(const int N, fl_index count, const links_of_product *ah
         links_beside(N, count, ahead, out, out_ld, row, row_sum);                                            \
     }
 LINKS_BESIDE_ROW(0)
-LINKS_BESIDE_ROW(1)
 LINKS_BESIDE_ROW(2)
-_Static_assert(AHEAD_BLOCKS == 2, "or fewer of these");
+_Static_assert(AHEAD_BLOCKS == 2, "or others of these");
 
 /* Groups that are left of the current tile; 0 when all whole blocks are done. */
 INLINE fl_index groups_ahead(const fl_ahead *ahead)
@@ -131,9 +130,8 @@ INLINE void advance_ahead(const int N, fl_index count, fl_ahead *ahead, const li
                                        .a_ld = p->a_ld};
     if (ahead->k == 0)
         tile_ahead(ahead, 0);
-    (N == 2   ? links_beside_2
-     : N == 1 ? links_beside_1
-              : links_beside_0)(count, &of_ahead, (real *)p->out + ahead->column, p->out_ld, row, sum);
+    (N ? links_beside_2 : links_beside_0)(count, &of_ahead, (real *)p->out + ahead->column, p->out_ld, row,
+                                          sum);
     ahead->k += count;
     if (ahead->k == groups_of(p->panel->K)) {
         tile_ahead(ahead, 1);
@@ -142,9 +140,10 @@ INLINE void advance_ahead(const int N, fl_index count, fl_ahead *ahead, const li
     }
 }
 
-/* One row by N whole blocks from a column on: beside the rows ahead while those last, then alone. */
-INLINE void row_beside(const int N, const fl_product *p, fl_index column, fl_ahead *ahead)
+/* One row by two whole blocks from a column on: beside the rows ahead while those last, then alone. */
+NOINLINE void row_beside(const fl_product *p, fl_index column, fl_ahead *ahead)
 {
+    enum { N = AHEAD_BLOCKS };
     const fl_product job = *p;
     const fl_block block = whole_block_at(&job, column, N);
     const fl_index groups = groups_of(job.panel->K), next = block_bytes(FL_VECTORS, job.panel->K);
@@ -166,23 +165,12 @@ INLINE void row_beside(const int N, const fl_product *p, fl_index column, fl_ahe
                    end_at(sum[n * FL_VECTORS + v], &job, &block, 0, n, v));)
 }
 
-NOINLINE void row_beside_2(const fl_product *p, fl_index column, fl_ahead *ahead)
-{
-    row_beside(2, p, column, ahead);
-}
-NOINLINE void row_beside_1(const fl_product *p, fl_index column, fl_ahead *ahead)
-{
-    row_beside(1, p, column, ahead);
-}
-
 static void groups_product_beside(const fl_product *p, fl_ahead *ahead)
 {
     fl_product rest = *p;
     FL_ASSERT(p->B == 1 && !p->panel->vectors && p->first % WIDTH == 0);
-    for (; rest.first + 2 * WIDTH <= p->last; rest.first += 2 * WIDTH)
-        row_beside_2(p, rest.first, ahead);
-    for (; rest.first + WIDTH <= p->last; rest.first += WIDTH)
-        row_beside_1(p, rest.first, ahead);
+    for (; rest.first + AHEAD_BLOCKS * WIDTH <= p->last; rest.first += AHEAD_BLOCKS * WIDTH)
+        row_beside(p, rest.first, ahead);
     if (rest.first < p->last)
         groups_product(&rest);
 }
