@@ -255,6 +255,24 @@ static void run_gru_reset_first(const fl_kernels *k, fl_index B, fl_index H)
     FREE_ALL(memory, x, h_prev, h, kept, pre, dh, dreset);
 }
 
+/* A step of some rows of a GRU for its units from `first` on. */
+static fl_step gru_step(const fl_layer *l, fl_index B, fl_index first, const void *h_prev, void *pre, void *h)
+{
+    return (fl_step){.B = B,
+                     .H = l->H,
+                     .first = first,
+                     .last = l->H,
+                     .h_prev = h_prev,
+                     .h_prev_ld = l->H,
+                     .h_carried = h_prev,
+                     .h_carried_ld = l->H,
+                     .panel = &l->panel_hh,
+                     .start = pre,
+                     .start_ld = l->width,
+                     .h = h,
+                     .h_ld = l->H};
+}
+
 /* A layer of padded units: x and h have different chains. Its product over h in two halves. */
 static void run_gru(const fl_kernels *k, fl_index B, fl_index H)
 {
@@ -265,20 +283,8 @@ static void run_gru(const fl_kernels *k, fl_index B, fl_index H)
     void *kept = numbers(k, B * 4 * H), *pre = room(k, B * layer.width);
     const fl_product of_x = fl_product_of_x(&layer, 0, layer.width, B, x, I, pre);
     fl_multiply(&of_x);
-    fl_step step = {.B = B,
-                    .H = H,
-                    .first = half,
-                    .last = H,
-                    .h_prev = h_prev,
-                    .h_prev_ld = H,
-                    .h_carried = h_prev,
-                    .h_carried_ld = H,
-                    .panel = &layer.panel_hh,
-                    .start = pre,
-                    .start_ld = layer.width,
-                    .h = h,
-                    .h_ld = H,
-                    .kept = kept};
+    fl_step step = gru_step(&layer, B, half, h_prev, pre, h);
+    step.kept = kept;
     run_step(k, layer.cell, &step);
     step.first = 0, step.last = half;
     run_step(k, layer.cell, &step);
@@ -352,20 +358,9 @@ static void run_units_ahead(const fl_kernels *k, fl_index B, fl_index H)
             fl_ahead ahead = {.product = fl_product_of_x(&layer, first, width, rows, x, I, out[beside]),
                               .column = first};
             const int goes = beside && k->format->units_ahead;
-            layer.cell->step(&(fl_step){.B = 1,
-                                        .H = H,
-                                        .first = half,
-                                        .last = H,
-                                        .h_prev = h_prev,
-                                        .h_prev_ld = H,
-                                        .h_carried = h_prev,
-                                        .h_carried_ld = H,
-                                        .panel = &layer.panel_hh,
-                                        .start = sums[beside],
-                                        .start_ld = width,
-                                        .h = h[beside],
-                                        .h_ld = H,
-                                        .ahead = goes ? &ahead : NULL});
+            fl_step step = gru_step(&layer, 1, half, h_prev, sums[beside], h[beside]);
+            step.ahead = goes ? &ahead : NULL;
+            layer.cell->step(&step);
             if (goes)
                 k->format->end_ahead(&ahead);
             else

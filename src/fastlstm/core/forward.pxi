@@ -123,10 +123,8 @@ cdef inline void multiply_h(const Pass* p, const Slice* s, const fl_product* job
     """What W_hh gives to some rows of a step."""
     if p.dropping.masks > 1:
         p.kernels.product_by_gate(job, p.layer.P)
-    elif s.ahead != NULL:
-        p.layer.format.product_beside(job, s.ahead)
     else:
-        fl_multiply(job)
+        fl_multiply_beside(job, s.ahead)
 
 
 cdef void masked_rows(const Pass* p, const Slice* s, const fl_step* step) noexcept nogil:

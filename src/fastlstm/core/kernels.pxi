@@ -212,6 +212,7 @@ cdef extern from "kernels/layer.h" nogil:
                                   const void* a, void* out, fl_index out_ld)
     fl_product fl_product_of_h(const fl_step* p, fl_index first, fl_index last)
     void fl_multiply(const fl_product* job)
+    void fl_multiply_beside(const fl_product* job, fl_ahead* ahead)
     void fl_step_cell(const fl_layer* l, const fl_step* p)
 
     const fl_index FL_NO_SIZE

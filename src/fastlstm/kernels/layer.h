@@ -245,6 +245,15 @@ static inline fl_product fl_product_of_rows(const fl_panel *panel, fl_index firs
 
 static inline void fl_multiply(const fl_product *job) { job->panel->format->product(job); }
 
+/* The same for a single row beside which others are multiplied, or for any rows with NULL. */
+static inline void fl_multiply_beside(const fl_product *job, fl_ahead *ahead)
+{
+    if (ahead)
+        job->panel->format->product_beside(job, ahead);
+    else
+        fl_multiply(job);
+}
+
 /* A step of all units of a cell with late gates. */
 static inline void fl_step_early_and_late(const fl_layer *l, const fl_step *p)
 {
@@ -270,10 +279,7 @@ static inline void fl_step_cell(const fl_layer *l, const fl_step *p)
         return;
     }
     const fl_product job = fl_product_of_h(p, fl_panel_column(l, p->first), fl_panel_column(l, p->last));
-    if (p->ahead)
-        job.panel->format->product_beside(&job, p->ahead);
-    else
-        fl_multiply(&job);
+    fl_multiply_beside(&job, p->ahead);
     l->cell->update(p);
 }
 

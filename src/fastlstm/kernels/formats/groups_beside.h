@@ -21,7 +21,7 @@ typedef struct {
     fl_index a_ld, next;
 } links_of_product;
 
-/* `count` links of the rows ahead, whose totals lie in out, and LINKS_BESIDE(N) times as many of one row by N
+/* `count` links of the rows ahead, whose totals lie in out, and LINKS_BESIDE times as many of one row by N
  * blocks: none for N = 0. */
 INLINE void links_beside(const int N, fl_index count, const links_of_product *ahead, real *out,
                          fl_index out_ld, const links_of_product *row, total *row_sum)
