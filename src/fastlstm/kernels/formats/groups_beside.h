@@ -90,16 +90,12 @@ INLINE fl_block whole_block_at(const fl_product *p, fl_index column, const int N
 #define HEADS (FL_VECTORS * LANES * HEAD_BYTES)
 
 /* begin_total and end_total of a vector of the n-th whole block from a given one on. */
-#define HEAD_AT(block, n) (block)->panel + (n) * block_bytes(FL_VECTORS, p->panel->K)
-INLINE total begin_at(const fl_product *p, const fl_block *block, fl_index b, fl_index n, fl_index v)
-{
-    return begin_total(p, block, b, n * WIDTH + v * LANES, HEAD_AT(block, n), FL_VECTORS * LANES, v * LANES);
-}
-INLINE vec end_at(total sum, const fl_product *p, const fl_block *block, fl_index b, fl_index n, fl_index v)
-{
-    return end_total(sum, p, block, b, n * WIDTH + v * LANES, HEAD_AT(block, n), FL_VECTORS * LANES,
-                     v * LANES, (const char *)p->a + b * p->a_ld);
-}
+#define HEAD_AT(p, block, n) (block)->panel + (n) * block_bytes(FL_VECTORS, (p)->panel->K)
+#define BEGIN_AT(p, block, b, n, v)                                                                          \
+    begin_total(p, block, b, (n) * WIDTH + (v) * LANES, HEAD_AT(p, block, n), FL_VECTORS * LANES, (v) * LANES)
+#define END_AT(sum, p, block, b, n, v)                                                                       \
+    end_total(sum, p, block, b, (n) * WIDTH + (v) * LANES, HEAD_AT(p, block, n), FL_VECTORS * LANES,         \
+              (v) * LANES, (const char *)(p)->a + (b) * (p)->a_ld)
 
 /* The totals of the rows ahead that are next: as they begin, or what becomes of them. */
 NOINLINE void tile_ahead(const fl_ahead *ahead, int ends)
@@ -112,9 +108,9 @@ NOINLINE void tile_ahead(const fl_ahead *ahead, int ends)
         for (int v = 0; v < AHEAD_VECTORS; v++) {
             real *total = out + r * job.out_ld + v * LANES;
             if (ends)
-                vstore(total, end_at(load_total(total), &job, &block, r, 0, first + v));
+                vstore(total, END_AT(load_total(total), &job, &block, r, 0, first + v));
             else
-                store_total(total, begin_at(&job, &block, r, 0, first + v));
+                store_total(total, BEGIN_AT(&job, &block, r, 0, first + v));
         }
 }
 
@@ -150,7 +146,7 @@ NOINLINE void row_beside(const fl_product *p, fl_index column, fl_ahead *ahead)
     links_of_product row = {.a = (const char *)job.a + ROW_HEAD, .w = block.panel + HEADS, .next = next};
     total sum[AHEAD_BLOCKS * FL_VECTORS];
     fl_index group = 0, count;
-    FOR_ROW(sum[n * FL_VECTORS + v] = begin_at(&job, &block, 0, n, v);)
+    FOR_ROW(sum[n * FL_VECTORS + v] = BEGIN_AT(&job, &block, 0, n, v);)
     while ((count = smaller((groups - group) / LINKS_BESIDE(N, FL_VECTORS), groups_ahead(ahead))) > 0) {
         advance_ahead(N, count, ahead, &row, sum);
         count *= LINKS_BESIDE(N, FL_VECTORS);
@@ -162,7 +158,7 @@ NOINLINE void row_beside(const fl_product *p, fl_index column, fl_ahead *ahead)
                     add_links(sum[n * FL_VECTORS + v], load_links(row.w + n * next + v * LINK_BYTES), x);)
     }
     FOR_ROW(vstore((real *)job.out + column + n * WIDTH + v * LANES,
-                   end_at(sum[n * FL_VECTORS + v], &job, &block, 0, n, v));)
+                   END_AT(sum[n * FL_VECTORS + v], &job, &block, 0, n, v));)
 }
 
 static void groups_product_beside(const fl_product *p, fl_ahead *ahead)
