@@ -151,7 +151,7 @@ def run_on_aarch64(tmp_path_factory, aarch64):
 
 def embedded(program, arguments, given):
     """Return what a run of the program writes: outputs and states, twice, and the gates of an LSTM."""
-    itemsize, T, B, _, H, _, _, cell, gates, _ = arguments
+    itemsize, T, B, _, H, _, _, cell, gates = arguments[:9]
     done = subprocess.run([*program, *map(str, arguments)], input=given, capture_output=True, timeout=300)
     assert done.returncode == 0, done.stderr.decode()
     end = len(done.stdout) - (itemsize * T * B * gates * H if cell == 0 else 0)
@@ -212,7 +212,7 @@ def rounded(weight):
     return whole, scale, whole.astype(np.float32) * scale[:, None]
 
 
-def layer_in_fewer_bits(cell, gates, name, format, P):
+def layer_in_fewer_bits(cell, gates, name, format, P, x_bits=8):
     """Return arguments and input of run_embedded, and the bytes of the core."""
     T, B, I, H = 5, 7, 19, 65  # noqa: E741
     rng = np.random.default_rng(0)
@@ -235,12 +235,12 @@ def layer_in_fewer_bits(cell, gates, name, format, P):
         scales[0] = None if scales[0] is None else np.roll(scales[0], H)
     layer = _core.Layer(
         name, of_core[0], of_core[1], zeros, of_core[2] if P else None, False,
-        format=["bfloat16", "int8"][format - 1], scales=(*scales, None) if format == 2 else None,
+        format=["bfloat16", "int8"][format - 1], scales=(*scales, None, x_bits) if format == 2 else None,
     )  # fmt: skip
     y = np.empty((T * B, P or H), np.float32)
     final = [np.empty_like(h), *[np.empty_like(c)] * has_c]
     _core.run([layer], _core.RaggedBatch(T=T, B=B), x, [y], [h, c][: 1 + has_c], final)
-    arguments = [4, T, B, I, H, P, 0, cell, gates, format]
+    arguments = [4, T, B, I, H, P, 0, cell, gates, format, *[x_bits] * (format == 2)]
     return arguments, given, b"".join(array.tobytes() for array in (y, *final))
 
 
@@ -260,10 +260,10 @@ def without_avx512():
 
 
 @in_fewer_bits
-@pytest.mark.parametrize("format", [1, 2])
-def test_embedded_in_fewer_bits(run_embedded, without_avx512, cell, gates, name, format, P):
+@pytest.mark.parametrize(("format", "x_bits"), [(1, 8), (2, 8), (2, 16)])
+def test_embedded_in_fewer_bits(run_embedded, without_avx512, cell, gates, name, format, P, x_bits):
     """The bits of the core, whole and in steps."""
-    arguments, given, expected = layer_in_fewer_bits(cell, gates, name, format, P)
+    arguments, given, expected = layer_in_fewer_bits(cell, gates, name, format, P, x_bits)
     assert embedded([run_embedded], arguments, given)[0] == 2 * expected
 
 
@@ -272,8 +272,9 @@ def test_embedded_in_fewer_bits(run_embedded, without_avx512, cell, gates, name,
 def test_aarch64_in_fewer_bits(run_on_aarch64, processor, cell, gates, name, P):
     """int8 has the bits of the core here; bfloat16 the same bits whole and in steps, and numbers nearby."""
     program = ["qemu-aarch64", "-cpu", processor, run_on_aarch64]
-    arguments, given, expected = layer_in_fewer_bits(cell, gates, name, 2, P)
-    assert embedded(program, arguments, given)[0] == 2 * expected
+    for x_bits in (8, 16):
+        arguments, given, expected = layer_in_fewer_bits(cell, gates, name, 2, P, x_bits)
+        assert embedded(program, arguments, given)[0] == 2 * expected
     arguments, given, expected = layer_in_fewer_bits(cell, gates, name, 1, P)
     whole, in_steps = np.split(np.frombuffer(embedded(program, arguments, given)[0], np.float32), 2)
     assert whole.tobytes() == in_steps.tobytes()

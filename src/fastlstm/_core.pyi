@@ -94,7 +94,7 @@ class Layer:
         variant: dict[str, Any] | None = None,
         norms: dict[str, _Array] | None = None,
         format: str | None = None,
-        scales: tuple[_Array, _Array, _Array | None, float | None] | None = None,
+        scales: tuple[_Array, _Array, _Array | None, float | None, int] | None = None,
         trains: bool = True,
     ) -> None: ...
     def backward(
@@ -138,7 +138,7 @@ class Product:
         weight: _Array,
         bias: _Array,
         format: str | None = None,
-        scales: tuple[_Array, float | None] | None = None,
+        scales: tuple[_Array, float | None, int] | None = None,
         trains: bool = True,
     ) -> None: ...
     def forward(self, x: _Array) -> _Array: ...

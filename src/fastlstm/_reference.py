@@ -361,10 +361,13 @@ def as_whole(x: Array, scale: Any) -> Array:
     return whole
 
 
-def rounded_product(precision: str, x: Array, weight: Array, bias: Array, x_scale: float = 0.0) -> Array:
+def rounded_product(
+    precision: str, x: Array, weight: Array, bias: Array, x_scale: float = 0.0, x_bits: int = 8
+) -> Array:
     """Return x·Wᵀ + bias in fewer bits: x (B, K), weight (M, K). x_scale 0: found for each row of x.
 
-    h takes the place of x where its scale is 1/127, and the sum so far that of the bias.
+    h takes the place of x where its scale is 1/127, and the sum so far that of the bias. With x_bits 16 what
+    rounding leaves of x is multiplied as well.
     """
     if precision == "bfloat16":
         return as_bfloat16(x) @ as_bfloat16(weight).T + bias
@@ -372,6 +375,8 @@ def rounded_product(precision: str, x: Array, weight: Array, bias: Array, x_scal
     of_x = abs(x).max(axis=1, keepdims=True) / np.float32(127) if x_scale == 0 else np.float32(x_scale)
     sums = as_whole(x, of_x) @ as_whole(weight, of_rows).T  # exact
     result: Array = sums.astype(np.float32) * (of_x * of_rows.T) + bias
+    if x_bits == 16:
+        return rounded_product(precision, x - as_whole(x, of_x) * of_x, weight, result)
     return result
 
 

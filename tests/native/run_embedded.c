@@ -1,6 +1,6 @@
 /* Runs a layer through fastlstm.h, in buffers of exactly the size that it names.
  *
- *     run_embedded type T B I H P biases cell gates format
+ *     run_embedded type T B I H P biases cell gates format [x_bits]
  *
  * reads from standard input weight_ih, weight_hh, each followed by its scales where `format` has some,
  * bias_ih and bias_hh where `biases` is 1, weight_hr where P is not 0, x, h and, of an LSTM, c, and writes y
@@ -87,6 +87,8 @@ static void check_refusals(const fastlstm_weights *weights)
     CHECK(weights->format != FASTLSTM_INT8 || fastlstm_new(&wrong, &layer) == FASTLSTM_INVALID);
     wrong = *weights, wrong.scale_x = -1;
     CHECK(fastlstm_new(&wrong, &layer) == FASTLSTM_INVALID);
+    wrong = *weights, wrong.x_bits = weights->format == FASTLSTM_INT8 ? 12 : 16;
+    CHECK(fastlstm_new(&wrong, &layer) == FASTLSTM_INVALID);
     wrong = *weights, wrong.scale_ih = weights->scale_ih ? NULL : weights->bias_ih;
     CHECK(weights->scale_ih == wrong.scale_ih || fastlstm_new(&wrong, &layer) == FASTLSTM_INVALID);
     wrong = *weights, wrong.weight_hh = NULL;
@@ -114,7 +116,7 @@ static void check_refusals(const fastlstm_weights *weights)
 
 int main(int argc, char **argv)
 {
-    CHECK(argc == 11);
+    CHECK(argc == 11 || argc == 12);
 #if defined(_WIN32) /* else a byte that is a newline becomes two */
     _setmode(_fileno(stdin), _O_BINARY), _setmode(_fileno(stdout), _O_BINARY);
 #endif
@@ -131,7 +133,8 @@ int main(int argc, char **argv)
                                 .hidden_size = H,
                                 .proj_size = proj_size,
                                 .cell = cell,
-                                .format = (fastlstm_format)atoi(argv[10])};
+                                .format = (fastlstm_format)atoi(argv[10]),
+                                .x_bits = argc > 11 ? atoi(argv[11]) : 0};
     float *scale_ih, *scale_hh, *scale_hr = NULL;
     void *weight_ih = read_matrix(&weights, G, I, &scale_ih),
          *weight_hh = read_matrix(&weights, G, P, &scale_hh);

@@ -95,11 +95,16 @@ static int fits_sums(const fastlstm_weights *w)
     return w->format != FASTLSTM_INT8 || (w->input_size <= MOST_PRODUCTS && w->hidden_size <= MOST_PRODUCTS);
 }
 
+static int valid_bits(const fastlstm_weights *w)
+{
+    return w->x_bits == 0 || (w->format == FASTLSTM_INT8 && (w->x_bits == 8 || w->x_bits == 16));
+}
+
 static int valid_format(const fastlstm_weights *w)
 {
     return format_of(kernels_of(w), w) && fits_sums(w) && has_its_scale(w, w->weight_ih, w->scale_ih) &&
            has_its_scale(w, w->weight_hh, w->scale_hh) && has_its_scale(w, w->weight_hr, w->scale_hr) &&
-           w->scale_x >= 0 && (w->scale_x == 0 || w->format == FASTLSTM_INT8);
+           w->scale_x >= 0 && (w->scale_x == 0 || w->format == FASTLSTM_INT8) && valid_bits(w);
 }
 
 static int is_size(ptrdiff_t size) { return size >= 1 && size <= LARGEST_SIZE; }
@@ -122,7 +127,8 @@ static void set_sizes(fastlstm_layer *layer, const fastlstm_weights *w)
     fl_set_sizes(&layer->packed, kernels, cell_of(kernels, w), w->input_size, w->hidden_size,
                  layer->projects ? w->proj_size : w->hidden_size);
     layer->packed.format = format_of(kernels, w);
-    fl_set_scales(&layer->packed, layer->projects, w->scale_x);
+    fl_set_scales(&layer->packed, layer->projects);
+    layer->packed.round_x = (fl_rounding){.scale = w->scale_x, .twice = w->x_bits == 16};
     const fl_index step_bytes = checked_bytes(layer, fl_size_mul(layer->B, layer->packed.width));
     layer->steps =
         step_bytes != FL_NO_SIZE && step_bytes < PROJECTED_BYTES ? PROJECTED_BYTES / step_bytes : 1;
@@ -139,7 +145,8 @@ static fl_index measure(const fastlstm_layer *layer, fl_index bytes[ARRAYS])
     bytes[STATE_C] = has_c(layer) ? of_units : 0;
     bytes[PROJECTED] = checked_bytes(layer, projected);
     bytes[BEFORE_HR] = layer->projects ? of_units : 0;
-    bytes[ROWS_OF_X] = fl_converted_bytes(l->format, fl_size_mul(layer->steps, layer->B), l->I);
+    bytes[ROWS_OF_X] =
+        fl_converted_x_bytes(l->format, fl_size_mul(layer->steps, layer->B), l->I, &l->round_x);
     bytes[ROWS_OF_H] = fl_converted_bytes(l->format, layer->B, l->P);
     bytes[ROWS_OF_M] = layer->projects ? fl_converted_bytes(l->format, layer->B, l->H) : 0;
     fl_index sum = 0;
@@ -300,8 +307,7 @@ static void project(const fastlstm_layer *layer, fl_index rows, const void *x)
 {
     const fl_layer *l = &layer->packed;
     fl_product job = fl_product_of_x(l, 0, layer->packed.width, rows, x, l->I, layer->array[PROJECTED]);
-    fl_convert_rows(&job, l->scale_x, layer->array[ROWS_OF_X]);
-    fl_multiply(&job);
+    fl_multiply_x(&job, fl_convert_x(&job, &l->round_x, layer->array[ROWS_OF_X]));
 }
 
 /* The rest of one step, from h of the step before to y. */

@@ -67,6 +67,7 @@ typedef struct {
     const float *scale_hh; /* [G] */
     const float *scale_hr; /* [P], NULL where proj_size is 0 */
     float scale_x;         /* the same of x; 0: found for each of its rows */
+    int x_bits;            /* of FASTLSTM_INT8: what a number of x is rounded to, 8 or 16; 0 is 8 */
 } fastlstm_weights;
 
 typedef struct fastlstm_layer fastlstm_layer;

@@ -59,6 +59,11 @@ cdef const fl_format* format_for(const fl_kernels* kernels, str name, tuple scal
     return format
 
 
+cdef fl_rounding rounding_of(scale, int bits):
+    """How x becomes whole numbers: what one of them is worth, or None, and 8 or 16 bits for each number."""
+    return fl_rounding(0 if scale is None else scale, bits == 16)
+
+
 cdef Matrix scale_of(const fl_format* format, scale, str name, Py_ssize_t rows):
     """The scales of a matrix's rows; None where its format has none."""
     return matrix(scale, name, 1, rows, sizeof(float)) if has_scales(format) else None

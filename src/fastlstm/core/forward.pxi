@@ -36,6 +36,10 @@ cdef inline Py_ssize_t rows_in_scratch(const Pass* p, Py_ssize_t sequences) noex
     return steps * sequences if steps else min(rows_projected(p), sequences)
 
 
+cdef inline Py_ssize_t converted_x_bytes(const Pass* p, Py_ssize_t sequences) noexcept nogil:
+    return fl_converted_x_bytes(p.layer.format, rows_in_scratch(p, sequences), p.layer.I, &p.layer.round_x)
+
+
 cdef inline Py_ssize_t converted_bytes(const Pass* p, Py_ssize_t sequences) noexcept nogil:
     """Bytes of the rows that a slice converts: of x, of one step's h, and of one step's o·tanh(c) before its
     projection; or those of a backward pass; or FL_NO_SIZE."""
@@ -45,7 +49,7 @@ cdef inline Py_ssize_t converted_bytes(const Pass* p, Py_ssize_t sequences) noex
         return converted_backward(p, sequences)
     if not fl_converts(layer.format):
         return 0
-    size = fl_size_add(fl_converted_bytes(layer.format, rows_in_scratch(p, sequences), layer.I),
+    size = fl_size_add(converted_x_bytes(p, sequences),
                        fl_converted_bytes(layer.format, sequences, layer.P))
     if is_projected(layer):
         size = fl_size_add(size, fl_converted_bytes(layer.format, sequences, layer.H))
@@ -78,8 +82,7 @@ cdef inline fl_product projection(const Pass* p, const Slice* s, Py_ssize_t coun
 cdef void project_rows(const Pass* p, const Slice* s, Py_ssize_t count, const char* x, Py_ssize_t x_ld,
                        char* out) noexcept nogil:
     cdef fl_product job = projection(p, s, count, x, x_ld, out)
-    fl_convert_rows(&job, p.layer.scale_x, s.converted)
-    fl_multiply(&job)
+    fl_multiply_x(&job, fl_convert_x(&job, &p.layer.round_x, s.converted))
 
 
 cdef Py_ssize_t gather_x(const Pass* p, const Slice* s, Py_ssize_t low, Py_ssize_t count,
@@ -265,11 +268,11 @@ cdef void forward_rows(const Pass* p, const Slice* s, Py_ssize_t turn, const Row
     cdef Sweep sweep
     cdef fl_product of_h = of_h_before(p, s, rows), of_x
     cdef fl_product all_units = projection(p, s, rows.count, x_row(p, rows.row), p.forward.x_ld, s.scratch)
-    fl_convert_rows(&all_units, p.layer.scale_x, s.converted)
+    cdef const void* rest = fl_convert_x(&all_units, &p.layer.round_x, s.converted)
     begin_sweep(p, s, turn, p.layer.I + p.layer.P, &sweep)
     while next_units(&sweep):
         of_x = projection(p, &sweep.part, rows.count, <const char*>all_units.a, all_units.a_ld, s.scratch)
-        fl_multiply(&of_x)
+        fl_multiply_x(&of_x, rest)
         cell_rows(p, &sweep.part, rows, &of_h, s.scratch, m)
 
 
@@ -344,6 +347,7 @@ cdef void forward_ahead(Pass* p, Slice* s, char* m) noexcept nogil:
     cdef char* rows = s.scratch
     cdef char* other = at(p, rows, 2 * ahead_rows * p.layer.width)
     cdef fl_ahead ahead
+    cdef const void* rest
     if p.stepping.followed != NULL:
         fl_progress_wait(p.stepping.followed, count)
     project_rows(p, s, count, x_of_steps(p, 0, count), p.forward.x_ld, rows)
@@ -352,7 +356,7 @@ cdef void forward_ahead(Pass* p, Slice* s, char* m) noexcept nogil:
         if p.stepping.followed != NULL:
             fl_progress_wait(p.stepping.followed, n + count + to_come)
         ahead.product = projection(p, s, to_come, x_of_steps(p, n + count, to_come), p.forward.x_ld, other)
-        fl_convert_rows(&ahead.product, p.layer.scale_x, s.converted)
+        rest = fl_convert_x(&ahead.product, &p.layer.round_x, s.converted)
         ahead.k, ahead.column = 0, ahead.product.first
         s.ahead = &ahead if to_come else NULL
         for k in range(count):
@@ -363,6 +367,7 @@ cdef void forward_ahead(Pass* p, Slice* s, char* m) noexcept nogil:
             advertise(p, n + k + 1)
         if to_come:
             p.layer.format.end_ahead(&ahead)
+            fl_add_rest(&ahead.product, rest)
         n += count
         count = to_come
         rows, other = other, rows
@@ -374,7 +379,7 @@ cdef void forward_slice(void* context, int number) noexcept nogil:
     cdef Py_ssize_t sequences = s.last - s.first, chunk = steps_projected(p, sequences)
     cdef char* m = at(p, s.scratch, rows_in_scratch(p, sequences) * p.layer.width)
     cdef char* x
-    s.converted_h = s.converted + fl_converted_bytes(p.layer.format, rows_in_scratch(p, sequences), p.layer.I)
+    s.converted_h = s.converted + converted_x_bytes(p, sequences)
     s.converted_m = s.converted_h + fl_converted_bytes(p.layer.format, sequences, p.layer.P)
     s.of_h = at(p, m, sequences * p.layer.H if is_projected(p.layer) else 0)
     x = at(p, s.of_h, sequences * p.layer.width if is_normed(p.layer) else 0)

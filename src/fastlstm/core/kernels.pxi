@@ -168,12 +168,17 @@ cdef extern from "kernels/layer.h" nogil:
     unsigned long fl_flush_denormals()
     void fl_restore(unsigned long state)
 
+    ctypedef struct fl_rounding:
+        float scale
+        int twice
+
     ctypedef struct fl_layer:
         const fl_kernels* kernels
         const fl_cell* cell
         const fl_format* format
         fl_index I, H, P, G, S, width, kept_width
-        float scale_x, scale_h, scale_m
+        fl_rounding round_x
+        float scale_h, scale_m
         fl_panel bias, panel_ih, panel_hh, panel_hr
         fl_variant variant
         int varied
@@ -202,16 +207,21 @@ cdef extern from "kernels/layer.h" nogil:
                        char* memory)
     char* fl_pack_outputs(const fl_format* format, fl_index M, fl_index K, fl_matrix w, char* memory,
                           fl_panel* panel)
-    void fl_set_scales(fl_layer* l, int projects, float x)
+    void fl_set_scales(fl_layer* l, int projects)
     int fl_converts(const fl_format* format)
     fl_index fl_converted_bytes(const fl_format* format, fl_index B, fl_index K)
+    fl_index fl_converted_x_bytes(const fl_format* format, fl_index B, fl_index K,
+                                  const fl_rounding* rounding)
     void fl_convert_rows(fl_product* job, float scale, void* memory)
+    const void* fl_convert_x(fl_product* job, const fl_rounding* rounding, void* memory)
     fl_product fl_product_of_x(const fl_layer* l, fl_index first, fl_index last, fl_index B, const void* x,
                                fl_index x_ld, void* out)
     fl_product fl_product_of_rows(const fl_panel* panel, fl_index first, fl_index last, fl_index B,
                                   const void* a, void* out, fl_index out_ld)
     fl_product fl_product_of_h(const fl_step* p, fl_index first, fl_index last)
     void fl_multiply(const fl_product* job)
+    void fl_add_rest(const fl_product* job, const void* rest)
+    void fl_multiply_x(const fl_product* job, const void* rest)
     void fl_multiply_beside(const fl_product* job, fl_ahead* ahead)
     void fl_step_cell(const fl_layer* l, const fl_step* p)
 

@@ -69,8 +69,8 @@ cdef class Layer:
         "int8" or "bfloat16" for the weights of a float32 layer; None for reals.
     scales : tuple, for "int8" alone
         Arrays (G,), (G,) and (P,) or None of what one of the whole numbers in each row of the weights is
-        worth: a row is such numbers from -127 to 127 times that. And what one of x's is worth, or None: found
-        for each row of x.
+        worth: a row is such numbers from -127 to 127 times that. What one of x's is worth, or None: found for
+        each row of x. And 8 or 16, the bits that each number of x becomes.
     trains : bool, default True
         Whether weights are kept for `backward`, which makes gradients as if nothing had been rounded.
 
@@ -126,6 +126,7 @@ cdef class Layer:
 
     cdef _pack(self, bias, tuple scales):
         cdef object scale_ih = None, scale_hh = None, scale_hr = None, scale_x = None
+        cdef int x_bits = 8
         cdef fl_layer* layer = &self.packed
         cdef int itemsize = layer.kernels.itemsize
         cdef Matrix w_ih = matrix(self.weight_ih, "weight_ih", layer.G, layer.I, itemsize)
@@ -133,7 +134,7 @@ cdef class Layer:
         cdef Matrix b = matrix(bias, "bias", 1, layer.cell.chains * layer.H, itemsize)
         cdef Matrix held_hr = optional_matrix(self.weight_hr, "weight_hr", layer.P, layer.H, itemsize)
         if scales is not None:
-            scale_ih, scale_hh, scale_hr, scale_x = scales
+            scale_ih, scale_hh, scale_hr, scale_x, x_bits = scales
         cdef Matrix s_ih = scale_of(layer.format, scale_ih, "scale of weight_ih", layer.G)
         cdef Matrix s_hh = scale_of(layer.format, scale_hh, "scale of weight_hh", layer.G)
         cdef Matrix s_hr = None
@@ -143,7 +144,8 @@ cdef class Layer:
         cdef fl_matrix of_h = fl_matrix(w_hh.data, <const float*>data(s_hh))
         cdef fl_matrix of_m = fl_matrix(data(held_hr), <const float*>data(s_hr))
         if has_scales(layer.format):
-            fl_set_scales(layer, held_hr is not None, 0 if scale_x is None else scale_x)
+            fl_set_scales(layer, held_hr is not None)
+            layer.round_x = rounding_of(scale_x, x_bits)
         self.memory = take_memory(fl_layer_bytes(layer, of_m.w != NULL))
         if self.memory == NULL:
             raise MemoryError

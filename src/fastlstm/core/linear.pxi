@@ -5,6 +5,7 @@ cdef struct ProductPass:
     # What the threads of a forward product share.
     fl_panel panel
     fl_product whole           # all rows, all outputs
+    const char* rest           # what rounding left of its rows, or NULL
     const fl_kernels* kernels
     bint by_rows
     int count
@@ -23,27 +24,30 @@ cdef void product_slice(void* context, int k) noexcept nogil:
     cdef int itemsize = p.kernels.itemsize
     cdef Py_ssize_t first, granule = fl_units_in_block(p.kernels, FL_OUTPUTS)
     cdef unsigned long state = fl_flush_denormals()
+    cdef const char* rest = p.rest
     job.panel = &p.panel
     if p.by_rows:
         first = boundary(p.whole.B, OUTPUTS, k, p.count)
         job.B = boundary(p.whole.B, OUTPUTS, k + 1, p.count) - first
         job.a = <const char*>job.a + first * job.a_ld * (1 if fl_converts(p.panel.format) else itemsize)
         job.out = <char*>job.out + first * job.out_ld * itemsize
+        if rest != NULL:
+            rest += first * job.a_ld
     else:
         job.first = boundary(p.whole.last, granule, k, p.count)
         job.last = boundary(p.whole.last, granule, k + 1, p.count)
-    fl_multiply(&job)
+    fl_multiply_x(&job, rest)
     fl_restore(state)
 
 
-cdef int product_forward(Pass* p, const fl_product* whole) noexcept nogil:
+cdef int product_forward(Pass* p, const fl_product* whole, const char* rest) noexcept nogil:
     """The product for all rows; 0, NO_MEMORY or GIVEN_UP."""
     cdef ProductPass* shared = <ProductPass*>take_memory(sizeof(ProductPass))
     cdef int count, status
     if shared == NULL:
         return NO_MEMORY
     count = take_for_product(p, whole.B, <double>whole.last * whole.panel.K)
-    shared[0] = ProductPass(whole.panel[0], whole[0], p.kernels, whole.B >= count * OUTPUTS, count)
+    shared[0] = ProductPass(whole.panel[0], whole[0], rest, p.kernels, whole.B >= count * OUTPUTS, count)
     status = run_job(product_slice, shared, count, False, p.cut.patience)
     fl_workers_give(count)
     if status == GIVEN_UP:
@@ -72,7 +76,7 @@ cdef class Product:
     format : str, optional
         "int8" or "bfloat16" for a float32 weight; None for reals.
     scales : tuple, for "int8" alone
-        As `Layer` has them: an array (M,), and what one of x's whole numbers is worth, or None.
+        As `Layer` has them: an array (M,), what one of x's whole numbers is worth, or None, and x's bits.
     trains : bool, default True
         Whether the weight is kept for `backward`, which makes gradients as if nothing had been rounded.
 
@@ -82,13 +86,14 @@ cdef class Product:
     cdef const fl_kernels* kernels
     cdef Matrix weight, bias
     cdef fl_panel panel                 # M by K
-    cdef float scale_x                  # of rows that become whole numbers; 0: found for each
+    cdef fl_rounding round_x
     cdef char* memory                   # of the panel
 
     def __cinit__(self, weight not None, bias not None, str format=None, tuple scales=None, bint trains=True):
         cdef int itemsize = real_bytes(weight, "weight")
         cdef const fl_format* chosen
         cdef object scale = None, scale_x = None
+        cdef int x_bits = 8
         cdef Py_ssize_t M, K
         self.kernels = kernels_for(itemsize)
         M, K = two_sizes(weight, "weight")
@@ -96,8 +101,8 @@ cdef class Product:
         self.bias = matrix(bias, "bias", 1, M, itemsize)
         chosen = format_for(self.kernels, format, scales)
         if scales is not None:
-            scale, scale_x = scales
-        self.scale_x = 0 if scale_x is None else scale_x
+            scale, scale_x, x_bits = scales
+        self.round_x = rounding_of(scale_x, x_bits)
         cdef Matrix scale_held = scale_of(chosen, scale, "scale", M)
         self.memory = take_memory(chosen.panel_bytes(M, K))
         if self.memory == NULL:
@@ -153,20 +158,22 @@ cdef class Product:
         cdef Matrix y
         cdef fl_product whole = fl_product_of_rows(&self.panel, 0, M, rows, x, NULL, M)
         cdef Memory converted = None
+        cdef const char* rest = NULL
         cdef Pass p
         release_held()
         memset(&p, 0, sizeof(Pass))
         p.kernels = self.kernels
         whole.a_ld, whole.start = ld, self.bias.data
         if rows and fl_converts(self.panel.format):
-            converted = memory_at(take_memory(fl_converted_bytes(self.panel.format, rows, K)))
+            size = fl_converted_x_bytes(self.panel.format, rows, K, &self.round_x)
+            converted = memory_at(take_memory(size))
             with nogil:
-                fl_convert_rows(&whole, self.scale_x, converted.start)
+                rest = <const char*>fl_convert_x(&whole, &self.round_x, converted.start)
         while status == GIVEN_UP:
             y = matrix(empty((rows, M), dtype), "y", rows, M, itemsize, True)
             whole.out, whole.out_ld = y.data, y.ld
             with nogil:
-                status = product_forward(&p, &whole)
+                status = product_forward(&p, &whole, rest)
             if status == GIVEN_UP:
                 hold_late(&p, (self, owner, y, converted))
         if status < 0:

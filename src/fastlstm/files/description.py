@@ -18,6 +18,7 @@ from ..model.layered import Layered
 from ..model.lstm import LSTM
 from ..model.options import options_of
 from ..model.parameters import Parameterised, by_layer, listed, stored_parameters
+from ..model.precision import USUAL_X
 from ..model.recurrent import Recurrent
 from ..model.rnn import RNN
 from ..model.sequential import Sequential
@@ -30,8 +31,8 @@ CLASSES: dict[str, type[Any]] = {
 }
 """What a file may name, beside Sequential and Graph."""
 
-OPTIONS_OF_LAYERS = ("precision", "x_scale")
-"""Arguments of layers that are not recurrent which a file has only where they are given."""
+OPTIONS_OF_LAYERS = {"precision": None, **USUAL_X}
+"""Arguments of layers that are not recurrent which a file has only where they are others than these."""
 
 MOST_LAYERS = 1000
 """How many layers a file may have: one with a generator takes fifty times as long to make as to write."""
@@ -78,7 +79,7 @@ def _options_of(model: Any) -> dict[str, Any]:
     if isinstance(model, Recurrent):
         return model.options()
     values = {name: getattr(model, name) for name in OPTIONS_OF_LAYERS if name in _taken_by(type(model))}
-    return {name: value for name, value in values.items() if value is not None}
+    return {name: value for name, value in values.items() if value != OPTIONS_OF_LAYERS[name]}
 
 
 # Reading: every step refuses with a ValueError, or another of `container.DAMAGED`

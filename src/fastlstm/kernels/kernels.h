@@ -61,6 +61,9 @@ typedef struct {
     fl_index a_ld, a_k;
     float scale; /* what one of a format's whole numbers is worth; 0: found for each row */
     void *out;   /* [B] rows of row_bytes each */
+    /* [B] rows more, of what rounding took from the first: those of whole numbers, with a scale found for
+     * each; or NULL. Behind them are K reals for the kernel's own use. */
+    void *rest;
 } fl_convert;
 
 /* product: out = start + a·Wᵀ for the outputs [first, last), each a chain that carries start on. */

@@ -6,6 +6,12 @@
 #include "kernels.h"
 #include "sizes.h"
 
+/* How rows of x become whole numbers. */
+typedef struct {
+    float scale; /* what one of them is worth; 0: found for each row */
+    int twice;   /* what they leave becomes whole numbers, too: 16 bits for each number of x */
+} fl_rounding;
+
 typedef struct {
     const fl_kernels *kernels;
     const fl_cell *cell;
@@ -20,9 +26,10 @@ typedef struct {
     fl_panel panel_hr;           /* P by H; no data without a projection */
     fl_variant variant;
     int varied; /* whether it has one */
-    /* What one of the whole numbers is worth that x, h and, before its projection, h are converted to; 0:
-     * found for each row. */
-    float scale_x, scale_h, scale_m;
+    fl_rounding round_x;
+    /* What one of the whole numbers is worth that h and, before its projection, h are converted to; 0: found
+     * for each row. */
+    float scale_h, scale_m;
     /* Of a layer that is normed: the gains of what x and h give, [gates][H], and the biases, [C][H]; and the
      * gain and bias of c, [H], or NULL. The panel `bias` is zero then. */
     const void *gain_x, *gain_h, *norm_bias, *gain_c, *bias_c;
@@ -176,12 +183,11 @@ static inline void fl_pack_layer(fl_layer *l, fl_matrix w_ih, fl_matrix w_hh, co
         fl_pack_outputs(l->format, l->P, l->H, w_hr, memory, &l->panel_hr);
 }
 
-/* What one of the whole numbers is worth that rows become: where all units are within -1 and 1, all rows have
- * the same. `x` is that of x, or 0. */
-static inline void fl_set_scales(fl_layer *l, int projects, float x)
+/* What one of the whole numbers is worth that h becomes: where all units are within -1 and 1, all rows have
+ * the same. */
+static inline void fl_set_scales(fl_layer *l, int projects)
 {
     const int bounded = !l->cell->unbounded && !(l->varied && l->variant.functions);
-    l->scale_x = x;
     l->scale_m = bounded ? 1 / 127.0f : 0;
     l->scale_h = projects ? 0 : l->scale_m;
 }
@@ -197,17 +203,48 @@ static inline fl_index fl_converted_bytes(const fl_format *format, fl_index B, f
     return fl_converts(format) ? fl_size_mul(B, format->row_bytes(K)) : 0;
 }
 
-/* Makes a job's rows of reals such rows, at `memory`, if its format reads them. */
-static inline void fl_convert_rows(fl_product *job, float scale, void *memory)
+static inline void fl_convert_to(fl_product *job, float scale, void *memory, void *rest)
 {
     const fl_format *format = job->panel->format;
     const fl_index K = job->panel->K;
     if (!fl_converts(format))
         return;
-    format->convert(&(fl_convert){
-        .B = job->B, .K = K, .a = job->a, .a_ld = job->a_ld, .a_k = job->a_k, .scale = scale, .out = memory});
+    format->convert(&(fl_convert){.B = job->B,
+                                  .K = K,
+                                  .a = job->a,
+                                  .a_ld = job->a_ld,
+                                  .a_k = job->a_k,
+                                  .scale = scale,
+                                  .out = memory,
+                                  .rest = rest});
     job->a = memory;
     job->a_ld = format->row_bytes(K);
+}
+
+/* Makes a job's rows of reals such rows, at `memory`, if its format reads them. */
+static inline void fl_convert_rows(fl_product *job, float scale, void *memory)
+{
+    fl_convert_to(job, scale, memory, NULL);
+}
+
+/* The same of rows of x, which may be rounded twice. */
+static inline fl_index fl_converted_x_bytes(const fl_format *format, fl_index B, fl_index K,
+                                            const fl_rounding *rounding)
+{
+    const fl_index once = fl_converted_bytes(format, B, K);
+    if (!rounding->twice)
+        return once;
+    const fl_index reals = fl_size_mul(fl_size_add(K, 15) / 16, 64); /* of one row, in whole cache lines */
+    return fl_size_add(fl_size_mul(2, once), reals);
+}
+
+/* Returns the rows of what the first rounding left, or NULL. */
+static inline const void *fl_convert_x(fl_product *job, const fl_rounding *rounding, void *memory)
+{
+    void *rest =
+        rounding->twice ? (char *)memory + job->B * job->panel->format->row_bytes(job->panel->K) : NULL;
+    fl_convert_to(job, rounding->scale, memory, rest);
+    return rest;
 }
 
 /* Jobs --------------------------------------------------------------------------------------------------- */
@@ -245,7 +282,22 @@ static inline fl_product fl_product_of_rows(const fl_panel *panel, fl_index firs
 
 static inline void fl_multiply(const fl_product *job) { job->panel->format->product(job); }
 
-/* The same for a single row beside which others are multiplied, or for any rows with NULL. */
+/* Adds to a product of converted rows of x that of what rounding left of them, unless `rest` is NULL. */
+static inline void fl_add_rest(const fl_product *job, const void *rest)
+{
+    fl_product more = *job;
+    more.a = rest, more.start = job->out, more.start_ld = job->out_ld;
+    if (rest)
+        fl_multiply(&more);
+}
+
+static inline void fl_multiply_x(const fl_product *job, const void *rest)
+{
+    fl_multiply(job);
+    fl_add_rest(job, rest);
+}
+
+/* fl_multiply for a single row beside which others are multiplied, or for any rows with NULL. */
 static inline void fl_multiply_beside(const fl_product *job, fl_ahead *ahead)
 {
     if (ahead)

@@ -12,7 +12,7 @@ from ..model.checks import Array, as_boolean, as_dtype, as_generator, as_size
 from ..model.gradients import Gradients
 from ..model.layer import LayerTape, PlainLayer, as_vectors
 from ..model.parameters import Weights
-from ..model.precision import PRECISIONS, as_precision, as_scale, check_precision, matrix
+from ..model.precision import PRECISIONS, as_precision, as_scale, as_x_bits, check_precision, matrix
 from ..model.recurrent import Rng
 
 
@@ -31,6 +31,8 @@ class Linear(PlainLayer):
         numbers from -127 to 127, and `weight_scale`, (out_features,), what one in each row is worth.
     x_scale : float, optional
         What one of the whole numbers is worth that x becomes; None finds it for each vector.
+    x_bits : {8, 16}, default 8
+        The bits of a number of x: see `LSTM`.
 
     Raises
     ------
@@ -56,6 +58,7 @@ class Linear(PlainLayer):
         "dtype",
         "precision",
         "x_scale",
+        "x_bits",
     }
     _precisions = PRECISIONS
     _scales_x = True
@@ -70,6 +73,7 @@ class Linear(PlainLayer):
         rng: Rng = None,
         precision: str | None = None,
         x_scale: float | None = None,
+        x_bits: int = 8,
     ) -> None:
         self.in_features: Final = as_size(in_features, "in_features")
         self.out_features: Final = as_size(out_features, "out_features")
@@ -77,6 +81,7 @@ class Linear(PlainLayer):
         self.dtype: Final = as_dtype(dtype)
         self.precision = as_precision(precision, "precision")
         self.x_scale = as_scale(x_scale, "x_scale")
+        self.x_bits = as_x_bits(x_bits, "x_bits")
         check_precision(self)
         self._kept_as = self.precision
         generator = as_generator(rng)
@@ -102,7 +107,8 @@ class Linear(PlainLayer):
         bias = "" if self.bias else ", bias=False"
         precision = "" if self.precision is None else f", precision={self.precision!r}"
         x_scale = "" if self.x_scale is None else f", x_scale={self.x_scale!r}"
-        return f"Linear({self.in_features}, {self.out_features}{bias}{precision}{x_scale})"
+        x_bits = "" if self.x_bits == 8 else f", x_bits={self.x_bits}"
+        return f"Linear({self.in_features}, {self.out_features}{bias}{precision}{x_scale}{x_bits})"
 
     def _packed(self, weights: Weights) -> Product:
         """Return the packed weights, which are kept with those they came from."""
@@ -110,7 +116,7 @@ class Linear(PlainLayer):
             bias = weights.arrays["bias"] if self.bias else np.zeros(self.out_features, self.dtype)
             kept_as = self._kept_as  # which another thread may change that trains with rounded weights
             weight, scale = matrix(weights.arrays, "weight", kept_as)
-            scales = None if scale is None else (scale, self.x_scale)
+            scales = None if scale is None else (scale, self.x_scale, self.x_bits)
             weights.derived = Product(weight, bias, kept_as, scales, not self._is_whole)
         packed: Product = weights.derived
         return packed

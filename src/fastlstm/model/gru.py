@@ -30,7 +30,7 @@ class GRU(Recurrent[Array]):
         Whether the reset gate comes after the product with W_hn, as in PyTorch, cuDNN and, by default, Keras,
         or before it, as in [1]_, ONNX by default, TensorFlow 1 and Paddle. Parameters have the same names and
         shapes either way. Only the former shares the units of one sequence among threads.
-    precision, x_scale
+    precision, x_scale, x_bits
         As for `LSTM`.
     reverse, init, learn_state, merge, weight_drop, empty_state, clip, recurrent_dropout, gate_masks, heads
         As for `LSTM`; no recurrent dropout without `reset_after`.

@@ -79,6 +79,9 @@ class LSTM(Recurrent[tuple[Array, Array]]):
         model can be trained: gradients are multiplied so, too, and the parameters stay float32.
     x_scale : float, optional
         With "int8", what one of the whole numbers is worth that x becomes; None finds it for each vector.
+    x_bits : {8, 16}, default 8
+        With "int8", the bits of a number of x: with 16, what the first whole numbers leave becomes such
+        numbers, too. See `fastlstm.quantize`.
     empty_state : {"initial", "zero"}, default "initial"
         The final state of a sequence without any step: the one it began with, or zeros, as ONNX Runtime has
         it. A stream or pool that is fed no frames keeps its state either way.

@@ -10,7 +10,7 @@ from .checks import as_boolean, as_choice, as_finite, as_probability
 from .heads import as_heads
 from .initial import as_init
 from .merge import MERGES
-from .precision import as_precision, as_scale
+from .precision import as_precision, as_scale, as_x_bits
 from .variants import as_bound, as_dropping, as_functions, as_zoneout
 
 
@@ -30,6 +30,7 @@ class Options(TypedDict, total=False):
     empty_state: str
     precision: str | None
     x_scale: float | None
+    x_bits: int
 
 
 class LSTMOptions(Options, total=False):
@@ -113,6 +114,7 @@ OPTIONS = {
     "forget_gate": Option("sigmoid", as_choice("sigmoid", "exp"), ("SLSTM",)),
     "precision": Option(None, as_precision),
     "x_scale": Option(None, as_scale),
+    "x_bits": Option(8, as_x_bits),
 }
 
 

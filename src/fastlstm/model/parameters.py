@@ -25,7 +25,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from .attributes import Fixed
 from .checks import MOST, Array, as_dtype, as_floats, as_mapping, check_finite
-from .precision import INT8, as_whole_numbers, check_precision, check_scale, forms, in_precision
+from .precision import INT8, USUAL_X, as_whole_numbers, check_precision, check_scale, forms, in_precision
 
 if TYPE_CHECKING:
     from .summary import Summary
@@ -379,6 +379,7 @@ class Parameterised(Fixed):
     _scales_x: bool = False
     """Whether it rounds what it reads as well, with an `x_scale` or one that it finds."""
     x_scale: float | None
+    x_bits: int
 
     def _draw_initial(
         self,
@@ -579,6 +580,8 @@ class Parameterised(Fixed):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         arrays = state.pop("_weights")
+        if self._scales_x:  # a version without such an option may have made the pickle
+            state = {**USUAL_X, **state}
         self.__dict__.update(state)
         if self._precisions:  # a copy may have been made while the model learned with rounded weights
             self._kept_as = self.precision

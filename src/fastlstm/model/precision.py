@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .checks import Array, as_choice, as_integers, as_positive
+from .checks import Array, as_choice, as_integers, as_positive, as_size
 
 if TYPE_CHECKING:
     from .parameters import Parameterised
@@ -52,14 +52,28 @@ def as_scale(value: Any, name: str) -> float | None:
     return None if value is None else as_positive(value, name)
 
 
+def as_x_bits(value: Any, name: str) -> int:
+    """Return the bits that a number of x becomes; TypeError or ValueError if those can't be had."""
+    bits = as_size(value, name)
+    if bits not in (8, 16):
+        raise ValueError(f"{name}: expected 8 or 16, got {bits}")
+    return bits
+
+
+USUAL_X = {"x_scale": None, "x_bits": 8}
+"""What a model has that does not round x otherwise than others, or not at all."""
+
+
 def check_precision(model: Any) -> None:
-    """Raise ValueError unless the precision of a model goes with its dtype, and its scale of x with that."""
+    """Raise ValueError unless the precision of a model goes with its dtype, and how it rounds x with that."""
     if not model._precisions:
         return
     if model.precision is not None and model.dtype != np.float32:
         raise ValueError(f"precision: expected None with dtype={model.dtype.name!r}, got {model.precision!r}")
-    if model._scales_x and model.x_scale is not None and model.precision != "int8":
-        raise ValueError(f"x_scale: expected None without precision='int8', got {model.x_scale}")
+    for name, usual in USUAL_X.items():
+        value = getattr(model, name) if model._scales_x else usual
+        if value != usual and model.precision != "int8":
+            raise ValueError(f"{name}: expected {usual} without precision='int8', got {value}")
 
 
 # Parameters

@@ -285,7 +285,7 @@ class Recurrent(Model, Generic[State]):
         scales = None
         if scale_ih is not None and scale_hh is not None:
             of_x, of_h = self._scales_for_core(scale_ih, scale_hh, k)
-            scales = of_x, of_h, scale_hr, self._x_scale(place)
+            scales = of_x, of_h, scale_hr, self._x_scale(place), 8 if place.layer else self.x_bits
         peephole = self._peephole_for_core(place, arrays)
         if self.heads > 1:
             blocks, H = len(weight_ih) // self.hidden_size, self.hidden_size

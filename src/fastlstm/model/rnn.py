@@ -28,7 +28,7 @@ class RNN(Recurrent[Array]):
     nonlinearity : {"tanh", "relu"}, default "tanh"
     bias, batch_first, dropout, bidirectional, dtype, rng
         As for `LSTM`.
-    precision, x_scale
+    precision, x_scale, x_bits
         As for `LSTM`.
     reverse, init, learn_state, merge, weight_drop, empty_state, clip, recurrent_dropout, heads
         As for `LSTM`; an RNN has no gates, so there is no "chrono".

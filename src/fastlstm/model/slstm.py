@@ -33,7 +33,7 @@ class SLSTM(Recurrent[tuple[Array, Array, Array, Array]]):
         As for `LSTM`; there is no projection.
     forget_gate : {"sigmoid", "exp"}, default "sigmoid"
         Whether f is a sigmoid of its pre-activation or an exponential: log f is the pre-activation then.
-    precision, x_scale
+    precision, x_scale, x_bits
         As for `LSTM`.
     reverse, init, forget_bias, learn_state, merge, weight_drop, empty_state, recurrent_dropout, gate_masks,
     heads

@@ -69,36 +69,60 @@ static float largest_size(const real *a, fl_index K)
     return size;
 }
 
-static void convert_row(const fl_convert *p, const real *a, char *out, fl_index bytes)
+/* What one of a row's whole numbers is worth, and its inverse. */
+typedef struct {
+    float one, inverse;
+} row_scale;
+
+/* The scale that is given, or for 0 the row's own. */
+static row_scale scale_of_row(const real *a, fl_index K, float given)
 {
-    const float largest = largest_size(a, p->K);
-    float scale = p->scale, inverse = 1 / scale;
-    if (scale == 0) {
-        const int none = largest < LEAST;
-        scale = none ? 1 : largest / LARGEST;
-        inverse = none ? 1 : LARGEST / largest;
-    } else if (largest != largest) {
-        scale = largest; /* as none of the whole numbers says that one is not a number */
-    }
-    *(float *)out = scale;
+    const float largest = largest_size(a, K);
+    if (given == 0)
+        return largest < LEAST ? (row_scale){1, 1} : (row_scale){largest / LARGEST, LARGEST / largest};
+    /* None of the whole numbers says that one is not a number. */
+    return (row_scale){largest != largest ? largest : given, 1 / given};
+}
+
+static void convert_row(const real *a, fl_index K, row_scale scale, char *out, fl_index bytes)
+{
+    *(float *)out = scale.one;
     enum { NUMBER_BYTES = GROUP_BYTES / IN_GROUP };
     char *to = out + ROW_HEAD;
     fl_index k = 0;
-    for (; k + LANES <= p->K; k += LANES)
-        store_whole(to + k * NUMBER_BYTES, vmul(vload(a + k), vset(inverse)));
+    for (; k + LANES <= K; k += LANES)
+        store_whole(to + k * NUMBER_BYTES, vmul(vload(a + k), vset(scale.inverse)));
     char last[LANES * NUMBER_BYTES];
-    store_whole(last, vmul(load_lanes(a + k, p->K - k), vset(inverse)));
-    memset(to + k * NUMBER_BYTES, SHIFT, (size_t)(bytes - k * NUMBER_BYTES));
-    if (k < p->K) /* what fills the vector is zeros, too */
-        memcpy(to + k * NUMBER_BYTES, last, (size_t)((p->K - k + IN_GROUP - 1) / IN_GROUP * GROUP_BYTES));
+    store_whole(last, vmul(load_lanes(a + k, K - k), vset(scale.inverse)));
+    memset(to + k * NUMBER_BYTES, SHIFT, (size_t)(bytes - ROW_HEAD - k * NUMBER_BYTES));
+    if (k < K) /* what fills the vector is zeros, too */
+        memcpy(to + k * NUMBER_BYTES, last, (size_t)((K - k + IN_GROUP - 1) / IN_GROUP * GROUP_BYTES));
+}
+
+/* What the whole numbers leave of a row. */
+static void leave_rest(const real *a, fl_index K, row_scale scale, real *rest)
+{
+    for (fl_index k = 0; k < K; k++) {
+        const float whole = rintf(a[k] * scale.inverse);
+        const float stored = whole > LARGEST ? LARGEST : whole < -LARGEST ? -LARGEST : whole;
+        rest[k] = fmaf(-stored, scale.one, a[k]);
+    }
 }
 
 static void convert(const fl_convert *p)
 {
-    const fl_index bytes = groups_row_bytes(p->K);
+    const fl_index K = p->K, bytes = groups_row_bytes(K);
+    real *const left = p->rest ? (real *)((char *)p->rest + p->B * bytes) : NULL;
     FL_ASSERT(p->a_k == 1);
-    for (fl_index b = 0; b < p->B; b++)
-        convert_row(p, (const real *)p->a + b * p->a_ld, (char *)p->out + b * bytes, bytes - ROW_HEAD);
+    for (fl_index b = 0; b < p->B; b++) {
+        const real *a = (const real *)p->a + b * p->a_ld;
+        const row_scale scale = scale_of_row(a, K, p->scale);
+        convert_row(a, K, scale, (char *)p->out + b * bytes, bytes);
+        if (p->rest) {
+            leave_rest(a, K, scale, left);
+            convert_row(left, K, scale_of_row(left, K, 0), (char *)p->rest + b * bytes, bytes);
+        }
+    }
 }
 
 #define begin_total(p, block, b, column, head, columns, own)                                                 \
