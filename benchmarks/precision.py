@@ -64,6 +64,7 @@ def outputs(cell: Cell, inputs: Inputs) -> Iterator[tuple[str, np.ndarray]]:
     model = fastlstm.LSTM(cell.H, cell.H).load_state_dict(inputs.parameters)
     for precision in PRECISIONS:
         yield precision, fastlstm.quantize(model, precision)(inputs.x)[0]
+    yield "int8, x of 16 bits", fastlstm.quantize(model, "int8", x_bits=16)(inputs.x)[0]
     if find_spec("onnx") and find_spec("onnxruntime"):
         from .compare.adapters.onnx_runtime import OnnxRuntime
 

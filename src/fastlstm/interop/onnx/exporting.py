@@ -76,9 +76,9 @@ def export(
     sLSTMs become a Scan, a step of which is written out.
 
     An LSTM of int8 becomes ONNX Runtime's DynamicQuantizeLSTM, with the same weights. ONNX Runtime rounds x
-    and h otherwise than this package, so results differ by roundings to 8 bits. Other layers of int8, and
-    LSTMs that the node can't have, become those of the floats that their weights stand for. Models of
-    bfloat16 become those of float32.
+    and h otherwise than this package, to 8 bits whatever `x_bits` says, so results differ by roundings.
+    Other layers of int8, and LSTMs that the node can't have, become those of the floats that their weights
+    stand for. Models of bfloat16 become those of float32.
 
     Examples
     --------

@@ -55,7 +55,7 @@ static void pack_neighbours(const fl_pack *p, fl_index m, fl_index outputs, fl_i
 #define LEAST 1e-30f
 
 /* The largest size of a row's numbers, compared as bits: what is not a number is larger than any. */
-static float largest_size(const real *a, fl_index K)
+NOINLINE float largest_size(const real *a, fl_index K)
 {
     uint32_t largest = 0;
     float size;
@@ -99,13 +99,17 @@ static void convert_row(const real *a, fl_index K, row_scale scale, char *out, f
         memcpy(to + k * NUMBER_BYTES, last, (size_t)((K - k + IN_GROUP - 1) / IN_GROUP * GROUP_BYTES));
 }
 
-/* What the whole numbers leave of a row. */
+/* What the whole numbers leave of a row. The sum with 1.5 · 2²³ has no digits behind the point, so adding and
+ * taking it away rounds as store_whole does. */
 static void leave_rest(const real *a, fl_index K, row_scale scale, real *rest)
 {
-    for (fl_index k = 0; k < K; k++) {
-        const float whole = rintf(a[k] * scale.inverse);
-        const float stored = whole > LARGEST ? LARGEST : whole < -LARGEST ? -LARGEST : whole;
-        rest[k] = fmaf(-stored, scale.one, a[k]);
+    const vec zero = vset(0), least = vset(-LARGEST), whole_only = vset(12582912);
+    for (fl_index k = 0; k < K; k += LANES) {
+        const vec x = load_lanes(a + k, K - k);
+        const vec at_most = vmax(vmul(x, vset(-scale.inverse)), least); /* negated from here on */
+        const vec within = vsub(zero, vmax(vsub(zero, at_most), least));
+        const vec stored = vsub(vadd(within, whole_only), whole_only);
+        vstore(rest + k, vfma(stored, vset(scale.one), x));
     }
 }
 
