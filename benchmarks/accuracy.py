@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -17,8 +18,10 @@ from fastlstm.demos.options import to_learn
 from fastlstm.demos.series import Forecasts, Series, carbon_dioxide, sunspots
 
 LEARNED = "trained in float32"
-ROUNDED = {"rounded to int8": "int8", "rounded to bfloat16": "bfloat16"}
+ROUNDED = {"rounded to int8": "int8", "rounded to int4": "int4", "rounded to bfloat16": "bfloat16"}
 LEARNED_IN_FEWER = "trained in bfloat16"
+FURTHER = 100
+"""Steps of further learning with rounded weights."""
 
 Models = list[fastlstm.Sequential]
 Line = tuple[str, float]
@@ -47,7 +50,15 @@ def of_language() -> Iterator[Line]:
         language.train(model, learned, settings)
         return [model]
 
-    yield from ((name, language.bits_per_character(model, held_out)) for name, (model,) in ways(learn))
+    models = {name: model for name, (model,) in ways(learn)}
+    yield from ((name, language.bits_per_character(model, held_out)) for name, model in models.items())
+    further = replace(settings, steps=FURTHER, lr=settings.lr / 8)
+    for precision in ("int8", "int4"):
+        model = language.character_model(len(vocabulary), settings.hidden, seed=settings.seed)
+        model.load_state_dict(models[LEARNED].state_dict())
+        language.train(model, learned, further, quantize=precision)
+        small = fastlstm.quantize(model, precision)
+        yield f"{precision}, {FURTHER} steps further", language.bits_per_character(small, held_out)
 
 
 def of_classify() -> Iterator[Line]:

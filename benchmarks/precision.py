@@ -18,7 +18,7 @@ from .compare.cells import FEWER_BITS, Cell
 from .compare.inputs import Inputs, seeded
 from .shapes import model_and_input
 
-PRECISIONS = ("int8", "bfloat16")
+PRECISIONS = ("int8", "int4", "bfloat16")
 
 
 class Forward:

@@ -55,7 +55,7 @@ def test_beside_peers():
         assert float(rows[cell][-3]) > 0, cell
 
 
-@pytest.mark.parametrize("precision", ["int8", "bfloat16"])
+@pytest.mark.parametrize("precision", ["int8", "int4", "bfloat16"])
 def test_fewer_bits_beside_float32(precision, tmp_path):
     file = tmp_path / "results.json"
     ran = compare(

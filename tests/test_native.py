@@ -10,6 +10,7 @@ from support_native import CAPI, KERNELS, NATIVE, SOURCES, build, compile_all
 
 import fastlstm
 from fastlstm import _core
+from fastlstm.model.precision import scales_of, whole_numbers, widened
 
 # AddressSanitizer catches what the rest of "undefined" would, and in a tenth of the time to compile; its
 # checks as calls take half of that again.
@@ -21,11 +22,11 @@ SANITIZED = [
     "-DFL_DEBUG",
 ]
 
-# Emulated processors, and how they multiply int8 and bfloat16, the best way first.
+# Emulated processors, and how they multiply int8, bfloat16 and int4, the best way first.
 ARM_WAYS = {
-    "max": (["smmla", "dot", "widened"], ["bfmmla", "widened"]),
-    "neoverse-n1": (["dot", "widened"], ["widened"]),
-    "cortex-a72": (["widened"], ["widened"]),
+    "max": (["smmla", "dot", "widened"], ["bfmmla", "widened"], ["dot", "widened"]),
+    "neoverse-n1": (["dot", "widened"], ["widened"], ["dot", "widened"]),
+    "cortex-a72": (["widened"], ["widened"], ["widened"]),
 }
 
 pytestmark = [
@@ -117,14 +118,14 @@ def aarch64(tmp_path_factory):
 
 def test_aarch64_agrees(tmp_path, expected, aarch64):
     program = build(tmp_path, "run_kernels", **aarch64)
-    for processor, (of_int8, of_bfloat16) in ARM_WAYS.items():
+    for processor, ways_of_formats in ARM_WAYS.items():
         emulated = hashes_of("qemu-aarch64", "-cpu", processor, program)
         assert emulated.keys() == expected.keys()
         for kernel, hashes in emulated.items():
             assert {isa.split("-")[0] for isa in hashes} == {"neon", "generic"}
             of_others = {hash for isa, hash in hashes.items() if isa != "neon-bfmmla"}
             assert of_others == set(expected[kernel].values()) - {"checked"}, kernel
-        for name, ways in ("int8", of_int8), ("bfloat16", of_bfloat16):
+        for name, ways in zip(("int8", "bfloat16", "int4"), ways_of_formats, strict=True):
             assert list(emulated["f32", name]) == [*(f"neon-{way}" for way in ways), "generic-plain"]
 
 
@@ -205,11 +206,15 @@ def test_embedded_without_a_c(run_embedded, dtype, cell, gates, kind, options, s
     assert embedded([run_embedded], arguments, given)[0] == 2 * (y.tobytes() + h_n.tobytes())
 
 
-def rounded(weight):
-    """Return a matrix as int8 and its rows' scales, and what they stand for."""
-    scale = (np.abs(weight).max(1) / np.float32(127)).astype(np.float32)
-    whole = np.rint(weight / scale[:, None]).astype(np.int8)
-    return whole, scale, whole.astype(np.float32) * scale[:, None]
+FORMATS = {1: "bfloat16", 2: "int8", 3: "int4"}
+"""As fastlstm.h numbers them."""
+
+
+def rounded(weight, precision):
+    """Return a matrix as whole numbers and their scales, and what they stand for."""
+    scale = scales_of(weight, precision)
+    whole = whole_numbers(weight, scale)
+    return whole, scale, widened(whole, scale)
 
 
 def layer_in_fewer_bits(cell, gates, name, format, P, x_bits=8):
@@ -219,9 +224,10 @@ def layer_in_fewer_bits(cell, gates, name, format, P, x_bits=8):
     shapes = [(gates * H, I), (gates * H, P or H), *[(P, H)] * (P > 0)]
     weights = [rng.standard_normal(shape).astype(np.float32) for shape in shapes]
     scales, given = [None, None, None], [weight.tobytes() for weight in weights]
-    if format == 2:
+    is_whole = format != 1
+    if is_whole:
         for k, weight in enumerate(weights):
-            whole, scales[k], weights[k] = rounded(weight)
+            whole, scales[k], weights[k] = rounded(weight, FORMATS[format])
             given[k] = whole.tobytes() + scales[k].tobytes()
     x, h, c = (
         rng.standard_normal(shape).astype(np.float32) / 4 for shape in [(T * B, I), (1, B, P or H), (1, B, H)]
@@ -232,15 +238,15 @@ def layer_in_fewer_bits(cell, gates, name, format, P, x_bits=8):
     of_core = list(weights)
     if name == "gru":  # the core has n first for x
         of_core[0] = np.roll(weights[0], H, axis=0)
-        scales[0] = None if scales[0] is None else np.roll(scales[0], H)
+        scales[0] = None if scales[0] is None else np.roll(scales[0], H, axis=0)
     layer = _core.Layer(
         name, of_core[0], of_core[1], zeros, of_core[2] if P else None, False,
-        format=["bfloat16", "int8"][format - 1], scales=(*scales, None, x_bits) if format == 2 else None,
+        format=FORMATS[format], scales=(*scales, None, x_bits) if is_whole else None,
     )  # fmt: skip
     y = np.empty((T * B, P or H), np.float32)
     final = [np.empty_like(h), *[np.empty_like(c)] * has_c]
     _core.run([layer], _core.RaggedBatch(T=T, B=B), x, [y], [h, c][: 1 + has_c], final)
-    arguments = [4, T, B, I, H, P, 0, cell, gates, format, *[x_bits] * (format == 2)]
+    arguments = [4, T, B, I, H, P, 0, cell, gates, format, *[x_bits] * is_whole]
     return arguments, given, b"".join(array.tobytes() for array in (y, *final))
 
 
@@ -260,7 +266,7 @@ def without_avx512():
 
 
 @in_fewer_bits
-@pytest.mark.parametrize(("format", "x_bits"), [(1, 8), (2, 8), (2, 16)])
+@pytest.mark.parametrize(("format", "x_bits"), [(1, 8), (2, 8), (2, 16), (3, 8), (3, 16)])
 def test_embedded_in_fewer_bits(run_embedded, without_avx512, cell, gates, name, format, P, x_bits):
     """The bits of the core, whole and in steps."""
     arguments, given, expected = layer_in_fewer_bits(cell, gates, name, format, P, x_bits)
@@ -270,10 +276,10 @@ def test_embedded_in_fewer_bits(run_embedded, without_avx512, cell, gates, name,
 @in_fewer_bits
 @pytest.mark.parametrize("processor", ARM_WAYS)
 def test_aarch64_in_fewer_bits(run_on_aarch64, processor, cell, gates, name, P):
-    """int8 has the bits of the core here; bfloat16 the same bits whole and in steps, and numbers nearby."""
+    """Whole numbers have the bits of the core here; bfloat16 the same in steps, and numbers nearby."""
     program = ["qemu-aarch64", "-cpu", processor, run_on_aarch64]
-    for x_bits in (8, 16):
-        arguments, given, expected = layer_in_fewer_bits(cell, gates, name, 2, P, x_bits)
+    for format, x_bits in ((2, 8), (2, 16), (3, 8)):
+        arguments, given, expected = layer_in_fewer_bits(cell, gates, name, format, P, x_bits)
         assert embedded(program, arguments, given)[0] == 2 * expected
     arguments, given, expected = layer_in_fewer_bits(cell, gates, name, 1, P)
     whole, in_steps = np.split(np.frombuffer(embedded(program, arguments, given)[0], np.float32), 2)

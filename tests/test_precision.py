@@ -1,5 +1,6 @@
 """Models of fewer bits: what they give, and that they are models like others."""
 
+import itertools
 import pickle
 
 import numpy as np
@@ -27,6 +28,7 @@ from fastlstm import (
 )
 from fastlstm._reference import rounded_product, sigmoid
 from fastlstm.inspection import gradient_reach
+from fastlstm.model.parameters import stored_parameters
 from fastlstm.model.pool import StreamPool
 from fastlstm.model.precision import rounded
 from fastlstm.serve import Batcher
@@ -37,7 +39,10 @@ from fastlstm.training import (
     mean_squared_error,
 )
 
-PRECISIONS = ["int8", "bfloat16"]
+WHOLE = ["int8", "int4"]
+PRECISIONS = [*WHOLE, "bfloat16"]
+COARSER = {"int8": 1, "int4": 8, "bfloat16": 1}
+"""Errors beside those of int8."""
 KINDS = {"LSTM": LSTM, "GRU": GRU, "RNN": RNN, "SLSTM": SLSTM}
 
 
@@ -76,10 +81,14 @@ def numbers(*shape, seed=0):
     ],
 )
 def test_close_to_floats(precision, kind, options):
+    if precision == "int4" and "heads" in options:
+        return  # refused: test_refusals
     model, x = KINDS[kind](5, 33, rng=0, **options), numbers(20, 7, 5)
     y, small = model(x)[0], quantize(model, precision)(x)[0]
     normed = "layer_norm" in options  # which makes all rows as large as each other, and their errors, too
-    assert 0 < abs(small - y).max() < (0.1 if normed else 0.02 * abs(y).max() + 0.01)
+    most = 0.1 if normed else COARSER[precision] * (0.02 * abs(y).max() + 0.01)
+    errors = abs(small - y)
+    assert 0 < (errors.mean() if normed and precision == "int4" else errors.max()) < most
 
 
 @st.composite
@@ -92,7 +101,7 @@ def cases(draw):
         options["reset_after"] = draw(st.booleans())
     sizes = draw(st.integers(1, 20)), draw(st.sampled_from([5, 16, 33, 70]))
     precision = draw(st.sampled_from(PRECISIONS))
-    x_bits = draw(st.sampled_from([8, 16])) if precision == "int8" else 8
+    x_bits = draw(st.sampled_from([8, 16])) if precision in WHOLE else 8
     return precision, x_bits, KINDS[kind], sizes, options, draw(st.integers(1, 40))
 
 
@@ -122,14 +131,16 @@ def test_same_bits(case):
 
 @pytest.mark.parametrize("x_bits", [8, 16])
 @pytest.mark.parametrize("kind", sorted(KINDS))
-def test_whole_numbers_have_the_same_bits_everywhere(kind, x_bits):
-    x, results = numbers(9, 37, 5), set()
+@pytest.mark.parametrize("precision", WHOLE)
+def test_whole_numbers_have_the_same_bits_everywhere(precision, kind, x_bits):
+    x, results = numbers(9, 37, 70), set()
     for isa in _core.available_isas():
         _core.use_isa(isa)
-        for way in _core.ways_of("int8"):
-            _core.use_way("int8", way)
-            results.add(small_model("int8", kind, x_bits, num_layers=2)(x)[0].tobytes())
-        _core.use_way("int8", None)
+        for way in _core.ways_of(precision):
+            _core.use_way(precision, way)
+            model = quantize(KINDS[kind](70, 33, num_layers=2, rng=0), precision, x_bits=x_bits)
+            results.add(model(x)[0].tobytes())
+        _core.use_way(precision, None)
     assert len(results) == 1
 
 
@@ -147,12 +158,17 @@ def test_bfloat16_has_the_same_bits_but_from_tiles(kind):
         assert np.array_equal(y, plain) if way != "amx" else np.allclose(y, plain, atol=0.01)
 
 
-@pytest.mark.parametrize(("precision", "x_bits"), [("int8", 8), ("int8", 16), ("bfloat16", 8)])
-def test_product_is_as_the_reference_has_it(precision, x_bits):
-    linear = Linear(19, 7, rng=0)
-    x, small = numbers(40, 19), quantize(linear, precision, x_bits=x_bits)
+WAYS = pytest.mark.parametrize(("precision", "x_bits"), [*itertools.product(WHOLE, [8, 16]), ("bfloat16", 8)])
+
+
+@WAYS
+@pytest.mark.parametrize("K", [19, 150])
+def test_product_is_as_the_reference_has_it(precision, x_bits, K):
+    linear = Linear(K, 7, rng=0)
+    x, small = numbers(40, K), quantize(linear, precision, x_bits=x_bits)
     weight, bias = linear.parameters["weight"], linear.parameters["bias"]
-    expected = rounded_product(precision, x, weight, bias, x_bits=x_bits)
+    scales = small.parameters.get("weight_scale")
+    expected = rounded_product(precision, x, weight, bias, x_bits=x_bits, scales=scales)
     np.testing.assert_allclose(small(x), expected, rtol=2e-6, atol=1e-6)
     assert np.array_equal(small(x[7]), small(x)[7])
 
@@ -189,7 +205,7 @@ def test_fixed_scale_of_x():
     assert np.array_equal(few(x)[0], few(clipped)[0])  # what is outside counts as the end of the range
 
 
-@pytest.mark.parametrize(("precision", "x_bits"), [("int8", 8), ("int8", 16), ("bfloat16", 8)])
+@WAYS
 def test_whole_model(precision, x_bits, tmp_path):
     model = Sequential(
         Embedding(11, 6, rng=0),
@@ -231,7 +247,7 @@ def test_graph(precision, tmp_path):
     y, again, floats = small(x), fastlstm.load(tmp_path / "small.safetensors")(x), model(x)
     for name, array in y.items():
         assert np.array_equal(array, again[name])
-        assert 0 < abs(array - floats[name]).max() < 0.02
+        assert 0 < abs(array - floats[name]).max() < 0.02 * COARSER[precision]
 
 
 @pytest.mark.parametrize(
@@ -318,6 +334,24 @@ def test_what_is_no_number_stays_none(x_scale, x_bits):
     y, _ = model(np.zeros_like(x), (h, np.zeros_like(h)))
     assert np.isnan(y[:, 1]).all()
     assert np.array_equal(y[:, 0], expected[:, 0])
+
+
+@pytest.mark.parametrize("K", [1, 63, 64, 65, 200])
+def test_int4_has_a_scale_for_64_neighbours(K):
+    """What is left is at most half a scale, but for numbers that are cut off for the sake of the others."""
+    weight = numbers(5, K) * np.repeat([1e-3, 1, 100, 1e-6], 64)[:K].astype(np.float32)
+    few = quantize(Linear(K, 5, bias=False, rng=0).update({"weight": weight}), "int4").parameters
+    scale = np.repeat(few["weight_scale"], 64, axis=1)[:, :K]
+    assert few["weight_scale"].shape == (5, -(-K // 64))
+    assert abs(few["weight"]).max() == 7
+    error = abs(few["weight"] * scale - weight)
+    assert (error <= np.where(abs(few["weight"]) == 7, 2.5, 0.501) * scale).all()
+
+
+def test_stored_numbers_that_are_too_large_are_refused():
+    stored = {"weight": np.full((2, 3), 8, np.int8), "weight_scale": np.ones((2, 1), np.float32)}
+    with stored_parameters(stored), pytest.raises(ValueError, match="weight: expected whole numbers from -7"):
+        Linear(3, 2, bias=False, precision="int4")
 
 
 def test_sums_fit_32_bits():
@@ -440,10 +474,16 @@ def test_refusals():
     with pytest.raises(ValueError, match="precision: expected None with dtype='float64'"):
         LSTM(2, 3, dtype="float64", precision="int8")
     with pytest.raises(ValueError, match="precision: expected"):
-        quantize(LSTM(2, 3), "int4")
-    with pytest.raises(ValueError, match="x_scale: expected None without precision='int8'"):
+        quantize(LSTM(2, 3), "int2")
+    with pytest.raises(ValueError, match="precision: expected another than 'int4' for 3 heads"):
+        quantize(LSTM(2, 3, heads=3), "int4")
+    with pytest.raises(ValueError, match="precision: expected another than 'int4' for 3 heads"):
+        SLSTM(2, 3, heads=3, precision="int4")
+    with pytest.raises(ValueError, match="weight: expected whole numbers from -7 to 7, got 8"):
+        quantize(Linear(2, 3), "int4").update({"weight": np.full((3, 2), 8)})
+    with pytest.raises(ValueError, match="x_scale: expected None without precision='int8' or 'int4'"):
         LSTM(2, 3, x_scale=0.1)
-    with pytest.raises(ValueError, match="x_bits: expected 8 without precision='int8', got 16"):
+    with pytest.raises(ValueError, match="x_bits: expected 8 without precision='int8' or 'int4', got 16"):
         Linear(2, 3, precision="bfloat16", x_bits=16)
     with pytest.raises(ValueError, match="x_bits: expected 8 with precision 'bfloat16', got 16"):
         quantize(LSTM(2, 3), "bfloat16", x_bits=16)

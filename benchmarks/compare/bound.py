@@ -9,7 +9,11 @@ from .cells import Cell
 from .inputs import Inputs
 
 FLOAT32_BYTES = 4
-BYTES_OF = {"int8": 1, "bfloat16": 2}
+BYTES_OF = {"int8": 1, "int4": 9 / 16, "bfloat16": 2}
+"""Of a weight: 64 of int4 have a scale of 4 bytes beside them."""
+
+RATES = {"int8": "int8", "int4": "int8", "bfloat16": "bfloat16"}
+"""Whose multiply-adds there are: weights of int4 are multiplied as bytes."""
 TRAINING_PASSES = 3  # the products of forward, and twice as many in backward
 
 
@@ -39,6 +43,6 @@ def least_seconds(cell: Cell, inputs: Inputs, limits: Limits) -> float | None:
 def _rate(cell: Cell, limits: Limits) -> float | None:
     """Return how many operations a second there are of what a cell multiplies."""
     if cell.precision:
-        rate: float | None = getattr(limits, cell.precision)
+        rate: float | None = getattr(limits, RATES[cell.precision])
         return rate
     return limits.flops * FLOAT32_BYTES / np.dtype(cell.dtype).itemsize

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 SEED = 0
 TRAINING = ("training", "ragged", "variants", "gru-training", "bfloat16-training")
-STEPS = ("step", "gru-step", "int8-step", "bfloat16-step")
+STEPS = ("step", "gru-step", "int8-step", "int4-step", "bfloat16-step")
 LEAST_LENGTH = 10
 
 
@@ -121,6 +121,7 @@ GROUPS: dict[str, list[Cell]] = {
         replace(USUAL, group="gru-training", kind="GRU", ragged=True),
     ],
     **_of_fewer_bits("int8"),
+    **_of_fewer_bits("int4"),
     **_of_fewer_bits("bfloat16"),
     "bfloat16-training": _cells(
         "bfloat16-training", (100, 32, 256), (50, 64, 512), (25, 64, 1024), precision="bfloat16"

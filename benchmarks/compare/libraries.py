@@ -63,8 +63,12 @@ def _any(cell: Cell) -> bool:
     return True
 
 
+WHOLE = ("int8", "int4")
+"""Precisions that ONNX Runtime alone has anything like: int8."""
+
+
 def _torch(cell: Cell) -> bool:
-    return cell.precision != "int8"
+    return cell.precision not in WHOLE
 
 
 def _onnxruntime(cell: Cell) -> bool:
@@ -72,7 +76,7 @@ def _onnxruntime(cell: Cell) -> bool:
 
 
 def _openvino(cell: Cell) -> bool:
-    return not cell.training and cell.precision != "int8"
+    return not cell.training and cell.precision not in WHOLE
 
 
 def _training(cell: Cell) -> bool:

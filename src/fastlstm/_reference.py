@@ -355,28 +355,43 @@ def as_bfloat16(x: Array) -> Array:
     return ((bits + 0x7FFF + (bits >> 16 & 1)) & 0xFFFF0000).astype(np.uint32).view(np.float32)
 
 
-def as_whole(x: Array, scale: Any) -> Array:
+def as_whole(x: Array, scale: Any, largest: int = 127) -> Array:
     """Return the nearest whole numbers of so many scales, from -127 to 127, or the even ones of two."""
-    whole: Array = np.clip(np.rint(x / scale), -127, 127).astype(np.int64)
+    whole: Array = np.clip(np.rint(x / scale), -largest, largest).astype(np.int64)
     return whole
 
 
 def rounded_product(
-    precision: str, x: Array, weight: Array, bias: Array, x_scale: float = 0.0, x_bits: int = 8
+    precision: str,
+    x: Array,
+    weight: Array,
+    bias: Array,
+    x_scale: float = 0.0,
+    x_bits: int = 8,
+    scales: Array | None = None,
 ) -> Array:
     """Return x·Wᵀ + bias in fewer bits: x (B, K), weight (M, K). x_scale 0: found for each row of x.
 
     h takes the place of x where its scale is 1/127, and the sum so far that of the bias. With x_bits 16 what
-    rounding leaves of x is multiplied as well.
+    rounding leaves of x is multiplied as well. For int4 `scales` (M, ceil(K / 64)) are those of each 64
+    neighbours of a row of W.
     """
     if precision == "bfloat16":
         return as_bfloat16(x) @ as_bfloat16(weight).T + bias
-    of_rows = abs(weight).max(axis=1, keepdims=True) / np.float32(127)
     of_x = abs(x).max(axis=1, keepdims=True) / np.float32(127) if x_scale == 0 else np.float32(x_scale)
-    sums = as_whole(x, of_x) @ as_whole(weight, of_rows).T  # exact
-    result: Array = sums.astype(np.float32) * (of_x * of_rows.T) + bias
+    whole, result = as_whole(x, of_x), np.zeros_like(bias)
+    if precision == "int8":
+        of_rows = abs(weight).max(axis=1, keepdims=True) / np.float32(127)
+        sums = whole @ as_whole(weight, of_rows).T  # exact
+        result = sums.astype(np.float32) * (of_x * of_rows.T) + bias
+    elif scales is not None:
+        for k, scale in enumerate(np.split(scales, scales.shape[1], axis=1)):
+            own = slice(64 * k, 64 * (k + 1))
+            sums = whole[:, own] @ as_whole(weight[:, own], scale, 7).T
+            result = result + sums.astype(np.float32) * scale.T
+        result = result * of_x + bias
     if x_bits == 16:
-        return rounded_product(precision, x - as_whole(x, of_x) * of_x, weight, result)
+        return rounded_product(precision, x - whole * of_x, weight, result, scales=scales)
     return result
 
 

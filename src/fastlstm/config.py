@@ -128,10 +128,11 @@ def _log_choices() -> None:
         return
     isa = _core.current_isa()
     _log.info(
-        "instruction set %s, up to %d threads, int8 by %s, bfloat16 by %s, backward sums by %s",
+        "instruction set %s, up to %d threads, int8 by %s, int4 by %s, bfloat16 by %s, backward sums by %s",
         isa,
         _core.get_num_threads(),
         _core.way_of("int8"),
+        _core.way_of("int4"),
         _core.way_of("bfloat16"),
         _core.current_product(),
     )
@@ -156,6 +157,7 @@ def _config() -> dict[str, Any]:
         "blas": f"{blas.get('name')} {blas.get('version')}",
         "backward sums": _core.current_product(),
         "int8 by": _core.way_of("int8"),
+        "int4 by": _core.way_of("int4"),
         "bfloat16 by": _core.way_of("bfloat16"),
     }
 
@@ -182,9 +184,9 @@ def show_config(mode: Literal["dicts"]) -> dict[str, Any]: ...
 def show_config(mode: Literal["print", "dicts"] = "print") -> dict[str, Any] | None:
     """Tell what this installation runs on: instruction set, threads, BLAS.
 
-    "int8 by" and "bfloat16 by" name the instructions that multiply models of fewer bits: "amx", "vnni",
-    "dot", "smmla" or "bfmmla"; or "widened" where such weights become wider numbers in registers, and "plain"
-    in plain C. bfloat16 has the same bits by all of them but "amx" and "bfmmla".
+    "int8 by", "int4 by" and "bfloat16 by" name the instructions that multiply models of fewer bits: "amx",
+    "vnni", "dot", "smmla" or "bfmmla"; or "widened" where such weights become wider numbers in registers, and
+    "plain" in plain C. bfloat16 has the same bits by all of them but "amx" and "bfmmla".
 
     "threads of" says whose threads passes share: beside PyTorch, those of its OpenMP, as many as
     `torch.get_num_threads` has, which spin on the cores that others would want.

@@ -35,12 +35,17 @@ static void *read_array(fastlstm_type type, ptrdiff_t count)
     return array;
 }
 
+static int is_whole(const fastlstm_weights *w)
+{
+    return w->format == FASTLSTM_INT8 || w->format == FASTLSTM_INT4;
+}
+
 /* A matrix of [rows][columns] and, of whole numbers, its scales. */
 static void *read_matrix(const fastlstm_weights *w, ptrdiff_t rows, ptrdiff_t columns, float **scale)
 {
-    const int whole = w->format == FASTLSTM_INT8;
-    void *matrix = read_array(whole ? 1 : w->type, rows * columns);
-    *scale = whole ? read_array(sizeof **scale, rows) : NULL;
+    const ptrdiff_t scales = w->format == FASTLSTM_INT4 ? (columns + 63) / 64 : 1;
+    void *matrix = read_array(is_whole(w) ? 1 : w->type, rows * columns);
+    *scale = is_whole(w) ? read_array(sizeof **scale, rows * scales) : NULL;
     return matrix;
 }
 
@@ -81,13 +86,13 @@ static void check_refusals(const fastlstm_weights *weights)
     CHECK(fastlstm_new(&wrong, &layer) == FASTLSTM_INVALID);
     wrong = *weights, wrong.cell = FASTLSTM_GRU, wrong.proj_size = 1, wrong.weight_hr = weights->weight_hh;
     CHECK(fastlstm_new(&wrong, &layer) == FASTLSTM_INVALID);
-    wrong = *weights, wrong.format = (fastlstm_format)3;
+    wrong = *weights, wrong.format = (fastlstm_format)4;
     CHECK(fastlstm_new(&wrong, &layer) == FASTLSTM_INVALID);
     wrong = *weights, wrong.input_size = 133145;
     CHECK(weights->format != FASTLSTM_INT8 || fastlstm_new(&wrong, &layer) == FASTLSTM_INVALID);
     wrong = *weights, wrong.scale_x = -1;
     CHECK(fastlstm_new(&wrong, &layer) == FASTLSTM_INVALID);
-    wrong = *weights, wrong.x_bits = weights->format == FASTLSTM_INT8 ? 12 : 16;
+    wrong = *weights, wrong.x_bits = is_whole(weights) ? 12 : 16;
     CHECK(fastlstm_new(&wrong, &layer) == FASTLSTM_INVALID);
     wrong = *weights, wrong.scale_ih = weights->scale_ih ? NULL : weights->bias_ih;
     CHECK(weights->scale_ih == wrong.scale_ih || fastlstm_new(&wrong, &layer) == FASTLSTM_INVALID);

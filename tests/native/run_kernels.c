@@ -676,8 +676,9 @@ static void run_format(const fl_kernels *k, const fl_format *format, fl_index B,
     const int whole = format->weight_bytes == 1;
     float *w = numbers(k, M * K), *a = numbers(k, B * K), *start = numbers(k, B * M),
           *out = numbers(k, B * M);
-    float *scale = numbers(k, M);
-    for (fl_index m = 0; m < M; m++)
+    const fl_index scales = M * fl_scales(format, K);
+    float *scale = numbers(k, scales);
+    for (fl_index m = 0; m < scales; m++)
         scale[m] = 0x1p-6f * (1.5f + scale[m] / 2);
     if (!whole && B > 1)
         check_columns(format, B, K, a);
@@ -699,12 +700,12 @@ static void run_format(const fl_kernels *k, const fl_format *format, fl_index B,
 /* All ways to multiply formats of fewer bits. */
 static void run_formats(const fl_kernels *k)
 {
-    static const char *const names[] = {"int8", "bfloat16"};
+    static const char *const names[] = {"int8", "bfloat16", "int4"};
     static const fl_index rows[] = {1, 2, 3, 4, 5, 7, 16, 17, 33, 70};
     static const fl_index sizes[] = {1, 7, 16, 27, 33, 66, 130}; /* last blocks of one to four vectors */
     enum { ALL = sizeof sizes / sizeof *sizes };
     const fl_format *format;
-    for (int name = 0; name < 2; name++)
+    for (int name = 0; name < 3; name++)
         for (int way = 0; (format = fl_format_named(k, names[name], way)); way++) {
             random_state = 1, hash = 0xcbf29ce484222325u;
             for (size_t b = 0; b < sizeof rows / sizeof *rows; b++)

@@ -77,17 +77,23 @@ static const fl_kernels *kernels_of(const fastlstm_weights *w)
 
 static const fl_format *format_of(const fl_kernels *kernels, const fastlstm_weights *w)
 {
-    static const char *const names[] = {[FASTLSTM_BFLOAT16] = "bfloat16", [FASTLSTM_INT8] = "int8"};
+    static const char *const names[] = {
+        [FASTLSTM_BFLOAT16] = "bfloat16", [FASTLSTM_INT8] = "int8", [FASTLSTM_INT4] = "int4"};
     if (w->format == FASTLSTM_REALS)
         return kernels->format;
     const int known = (int)w->format > 0 && (size_t)w->format < sizeof names / sizeof *names;
     return known ? fl_format_named(kernels, names[w->format], 0) : NULL;
 }
 
+static int is_whole(const fastlstm_weights *w)
+{
+    return w->format == FASTLSTM_INT8 || w->format == FASTLSTM_INT4;
+}
+
 /* Whether there is a scale for a matrix where there should be one. */
 static int has_its_scale(const fastlstm_weights *w, const void *weight, const float *scale)
 {
-    return (scale != NULL) == (w->format == FASTLSTM_INT8 && weight);
+    return (scale != NULL) == (is_whole(w) && weight);
 }
 
 static int fits_sums(const fastlstm_weights *w)
@@ -97,14 +103,14 @@ static int fits_sums(const fastlstm_weights *w)
 
 static int valid_bits(const fastlstm_weights *w)
 {
-    return w->x_bits == 0 || (w->format == FASTLSTM_INT8 && (w->x_bits == 8 || w->x_bits == 16));
+    return w->x_bits == 0 || (is_whole(w) && (w->x_bits == 8 || w->x_bits == 16));
 }
 
 static int valid_format(const fastlstm_weights *w)
 {
     return format_of(kernels_of(w), w) && fits_sums(w) && has_its_scale(w, w->weight_ih, w->scale_ih) &&
            has_its_scale(w, w->weight_hh, w->scale_hh) && has_its_scale(w, w->weight_hr, w->scale_hr) &&
-           w->scale_x >= 0 && (w->scale_x == 0 || w->format == FASTLSTM_INT8) && valid_bits(w);
+           w->scale_x >= 0 && (w->scale_x == 0 || is_whole(w)) && valid_bits(w);
 }
 
 static int is_size(ptrdiff_t size) { return size >= 1 && size <= LARGEST_SIZE; }
@@ -228,20 +234,22 @@ static void free_matrix(const matrix_memory *m)
     free(m->turned_scale);
 }
 
-/* [rows][columns] whole numbers times their rows' scales, or NULL. */
-static void *as_reals(const int8_t *w, const float *scale, fl_index rows, fl_index columns)
+/* [rows][columns] whole numbers times their scales, or NULL. */
+static void *as_reals(const fl_format *format, const int8_t *w, const float *scale, fl_index rows,
+                      fl_index columns)
 {
+    const fl_index scales = fl_scales(format, columns), scaled = format->scaled ? format->scaled : columns;
     const fl_index bytes = fl_size_mul(fl_size_mul(rows, columns), sizeof(float));
     float *reals = bytes != FL_NO_SIZE ? malloc((size_t)bytes) : NULL;
     for (fl_index k = 0; reals && k < rows * columns; k++)
-        reals[k] = (float)w[k] * scale[k / columns];
+        reals[k] = (float)w[k] * scale[k / columns * scales + k % columns / scaled];
     return reals;
 }
 
-static int all_above_0(const float *scale, fl_index rows)
+static int all_above_0(const float *scale, fl_index count)
 {
-    for (fl_index m = 0; scale && m < rows; m++)
-        if (!(scale[m] > 0))
+    for (fl_index k = 0; scale && k < count; k++)
+        if (!(scale[k] > 0))
             return 0;
     return 1;
 }
@@ -252,11 +260,12 @@ static int take_matrix(const fastlstm_layer *layer, const void *w, const float *
 {
     *m = (matrix_memory){.matrix = {.w = w, .scale = scale}};
     if (w && scale)
-        m->matrix.w = m->reals = as_reals(w, scale, rows, columns);
+        m->matrix.w = m->reals = as_reals(layer->packed.format, w, scale, rows, columns);
     if (turns && m->matrix.w)
         m->matrix.w = m->turned = last_gate_first(layer, m->matrix.w, columns);
     if (turns && scale)
-        m->matrix.scale = m->turned_scale = last_gate_first(layer, scale, 1);
+        m->matrix.scale = m->turned_scale =
+            last_gate_first(layer, scale, fl_scales(layer->packed.format, columns));
     return (!w || m->matrix.w) && (!scale || m->matrix.scale);
 }
 
@@ -266,7 +275,9 @@ static int pack(fastlstm_layer *layer, const fastlstm_weights *w)
 {
     fl_layer *l = &layer->packed;
     matrix_memory ih, hh, hr;
-    if (!(all_above_0(w->scale_ih, l->G) && all_above_0(w->scale_hh, l->G) && all_above_0(w->scale_hr, l->P)))
+    if (!(all_above_0(w->scale_ih, l->G * fl_scales(l->format, l->I)) &&
+          all_above_0(w->scale_hh, l->G * fl_scales(l->format, l->P)) &&
+          all_above_0(w->scale_hr, l->P * fl_scales(l->format, l->H))))
         return FASTLSTM_INVALID;
     int whole = take_matrix(layer, w->weight_ih, w->scale_ih, l->G, l->I, fl_is_padded(l->cell), &ih);
     whole &= take_matrix(layer, w->weight_hh, w->scale_hh, l->G, l->P, 0, &hh);

@@ -41,12 +41,14 @@ typedef enum {
 } fastlstm_cell;
 
 /* How weights are stored and multiplied. Those of a FASTLSTM_FLOAT32 layer may take fewer bits: results are
- * then those of the Python package's precision="bfloat16" and "int8". */
+ * then those of the Python package's precision="bfloat16", "int8" and "int4". */
 typedef enum {
     FASTLSTM_REALS = 0,
     FASTLSTM_BFLOAT16 = 1, /* rounded when they are packed */
-    FASTLSTM_INT8 = 2      /* weight_* are int8_t from -127 to 127, and each row has a scale; I and H are
+    FASTLSTM_INT8 = 2,     /* weight_* are int8_t from -127 to 127, and each row has a scale; I and H are
                             * up to 133,144, so that sums fit 32 bits */
+    FASTLSTM_INT4 = 3 /* weight_* are int8_t from -7 to 7, and each 64 neighbours in a row, or what is left
+                       * of it, have a scale */
 } fastlstm_format;
 
 /* A layer's sizes, each from 1 to 2^24 (proj_size from 0), and its weights. */
@@ -63,11 +65,13 @@ typedef struct {
     const void *weight_hr; /* [P][H], NULL where proj_size is 0 */
     fastlstm_cell cell;    /* an LSTM where it is left out */
     fastlstm_format format;
-    const float *scale_ih; /* [G] of FASTLSTM_INT8: what one is worth in each row of weight_ih, above 0 */
-    const float *scale_hh; /* [G] */
+    /* What one of the whole numbers is worth, above 0: [G] of FASTLSTM_INT8, [G][(I + 63) / 64] of
+     * FASTLSTM_INT4, and so on */
+    const float *scale_ih;
+    const float *scale_hh;
     const float *scale_hr; /* [P], NULL where proj_size is 0 */
     float scale_x;         /* the same of x; 0: found for each of its rows */
-    int x_bits;            /* of FASTLSTM_INT8: what a number of x is rounded to, 8 or 16; 0 is 8 */
+    int x_bits;            /* of whole numbers: what a number of x is rounded to, 8 or 16; 0 is 8 */
 } fastlstm_weights;
 
 typedef struct fastlstm_layer fastlstm_layer;

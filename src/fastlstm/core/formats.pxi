@@ -12,7 +12,8 @@ cdef const fl_format* format_named(const fl_kernels* kernels, str name) except N
     while True:
         format = fl_format_named(kernels, encoded, k)
         if format == NULL:
-            raise ValueError(f"format: expected 'int8' or 'bfloat16' for float32 layers, got {name!r}")
+            expected = "'int8', 'int4' or 'bfloat16' for float32 layers"
+            raise ValueError(f"format: expected {expected}, got {name!r}")
         if way is None or format.how == NULL or format.how.decode() == way:
             return format
         k += 1
@@ -64,6 +65,10 @@ cdef fl_rounding rounding_of(scale, int bits):
     return fl_rounding(0 if scale is None else scale, bits == 16)
 
 
-cdef Matrix scale_of(const fl_format* format, scale, str name, Py_ssize_t rows):
+cdef Matrix scale_of(const fl_format* format, scale, str name, Py_ssize_t rows, Py_ssize_t columns):
     """The scales of a matrix's rows; None where its format has none."""
-    return matrix(scale, name, 1, rows, sizeof(float)) if has_scales(format) else None
+    if not has_scales(format):
+        return None
+    if format.scaled:
+        return matrix(scale, name, rows, fl_scales(format, columns), sizeof(float))
+    return matrix(scale, name, 1, rows, sizeof(float))

@@ -15,7 +15,7 @@ cdef extern from "kernels/layer.h" nogil:
     ctypedef struct fl_format:
         const char* name
         const char* how
-        int weight_bytes, speed, ahead_rows, units_ahead, fused
+        int weight_bytes, scaled, speed, ahead_rows, units_ahead, fused
         fl_index (*panel_bytes)(fl_index M, fl_index K) noexcept nogil
         void (*product_beside)(const fl_product*, fl_ahead*) noexcept nogil
         void (*end_ahead)(fl_ahead*) noexcept nogil
@@ -208,6 +208,7 @@ cdef extern from "kernels/layer.h" nogil:
     char* fl_pack_outputs(const fl_format* format, fl_index M, fl_index K, fl_matrix w, char* memory,
                           fl_panel* panel)
     void fl_set_scales(fl_layer* l, int projects)
+    fl_index fl_scales(const fl_format* format, fl_index K)
     int fl_converts(const fl_format* format)
     fl_index fl_converted_bytes(const fl_format* format, fl_index B, fl_index K)
     fl_index fl_converted_x_bytes(const fl_format* format, fl_index B, fl_index K,

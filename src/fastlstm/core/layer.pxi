@@ -66,11 +66,12 @@ cdef class Layer:
         `gain_ih` and `gain_hh`, arrays (G,), and `bias`, like the argument, which is zeros then. For
         "lstm_norm" also `gain_c` and `bias_c`, arrays (H,).
     format : str, optional
-        "int8" or "bfloat16" for the weights of a float32 layer; None for reals.
-    scales : tuple, for "int8" alone
+        "int8", "int4" or "bfloat16" for the weights of a float32 layer; None for reals.
+    scales : tuple, for whole numbers alone
         Arrays (G,), (G,) and (P,) or None of what one of the whole numbers in each row of the weights is
-        worth: a row is such numbers from -127 to 127 times that. What one of x's is worth, or None: found for
-        each row of x. And 8 or 16, the bits that each number of x becomes.
+        worth: a row is such numbers from -127 to 127 times that. For "int4", (G, ceil(I / 64)) and so on: so
+        many of each 64 neighbours, from -7 to 7. What one of x's is worth, or None: found for each row of x.
+        And 8 or 16, the bits that each number of x becomes.
     trains : bool, default True
         Whether weights are kept for `backward`, which makes gradients as if nothing had been rounded.
 
@@ -135,11 +136,11 @@ cdef class Layer:
         cdef Matrix held_hr = optional_matrix(self.weight_hr, "weight_hr", layer.P, layer.H, itemsize)
         if scales is not None:
             scale_ih, scale_hh, scale_hr, scale_x, x_bits = scales
-        cdef Matrix s_ih = scale_of(layer.format, scale_ih, "scale of weight_ih", layer.G)
-        cdef Matrix s_hh = scale_of(layer.format, scale_hh, "scale of weight_hh", layer.G)
+        cdef Matrix s_ih = scale_of(layer.format, scale_ih, "scale of weight_ih", layer.G, layer.I)
+        cdef Matrix s_hh = scale_of(layer.format, scale_hh, "scale of weight_hh", layer.G, layer.P)
         cdef Matrix s_hr = None
         if held_hr is not None:
-            s_hr = scale_of(layer.format, scale_hr, "scale of weight_hr", layer.P)
+            s_hr = scale_of(layer.format, scale_hr, "scale of weight_hr", layer.P, layer.H)
         cdef fl_matrix of_x = fl_matrix(w_ih.data, <const float*>data(s_ih))
         cdef fl_matrix of_h = fl_matrix(w_hh.data, <const float*>data(s_hh))
         cdef fl_matrix of_m = fl_matrix(data(held_hr), <const float*>data(s_hr))

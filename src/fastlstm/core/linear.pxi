@@ -74,9 +74,10 @@ cdef class Product:
     weight : array (M, K)
     bias : array (M,)
     format : str, optional
-        "int8" or "bfloat16" for a float32 weight; None for reals.
-    scales : tuple, for "int8" alone
-        As `Layer` has them: an array (M,), what one of x's whole numbers is worth, or None, and x's bits.
+        "int8", "int4" or "bfloat16" for a float32 weight; None for reals.
+    scales : tuple, for whole numbers alone
+        As `Layer` has them: an array (M,), or (M, ceil(K / 64)) of "int4"; what one of x's whole numbers is
+        worth, or None; and x's bits.
     trains : bool, default True
         Whether the weight is kept for `backward`, which makes gradients as if nothing had been rounded.
 
@@ -103,7 +104,7 @@ cdef class Product:
         if scales is not None:
             scale, scale_x, x_bits = scales
         self.round_x = rounding_of(scale_x, x_bits)
-        cdef Matrix scale_held = scale_of(chosen, scale, "scale", M)
+        cdef Matrix scale_held = scale_of(chosen, scale, "scale", M, K)
         self.memory = take_memory(chosen.panel_bytes(M, K))
         if self.memory == NULL:
             raise MemoryError

@@ -187,9 +187,14 @@ class LearningCurve(Callback):
 
 
 def train(
-    model: Sequential, text: Indices, settings: Settings, comm: Any = None, curve: Callback | None = None
+    model: Sequential,
+    text: Indices,
+    settings: Settings,
+    comm: Any = None,
+    curve: Callback | None = None,
+    quantize: str | None = None,
 ) -> History:
-    """Train with a live bar; return what was recorded.
+    """Train with a live bar, with weights rounded where `quantize` says so; return what was recorded.
 
     The text is read as streams side by side, a window at a time; each goes on where the one before ended.
     """
@@ -211,6 +216,7 @@ def train(
         checkpoint=settings.checkpoint,
         progress="chars",
         comm=comm,
+        quantize=quantize,
     ).or_interrupt()
 
 
@@ -278,9 +284,9 @@ def run(settings: Settings) -> None:
             model, held_out
         ),
     }
-    if settings.precision == "int8":
+    if settings.precision in ("int8", "int4"):
         model = to_use(model, settings.precision)
-        table["the same in int8"] = bits_per_character(model, held_out)
+        table[f"the same in {settings.precision}"] = bits_per_character(model, held_out)
     print("\nheld-out text                        bits per character")
     for name, bits in table.items():
         print(f"{name:45}{bits:10.3f}")

@@ -41,8 +41,8 @@ def add_precision(parser: argparse.ArgumentParser) -> None:
     """Add the option of fewer bits: what `to_learn` and `to_use` are told."""
     parser.add_argument(
         "--precision",
-        choices=["int8", "bfloat16"],
-        help="learn in bfloat16; or round what was learned to int8, and go on with that",
+        choices=["int8", "int4", "bfloat16"],
+        help="learn in bfloat16; or round what was learned to int8 or int4, and go on with that",
     )
 
 
@@ -52,8 +52,8 @@ def to_learn(model: Sequential, precision: str | None) -> Sequential:
 
 
 def to_use(model: Sequential, precision: str | None) -> Sequential:
-    """Return a model that has learned in that precision: itself but in int8, in which nothing learns."""
-    return quantize(model, precision) if precision == "int8" else model
+    """Return a model that has learned in that precision: itself but in those in which nothing learns."""
+    return quantize(model, precision) if precision in ("int8", "int4") else model
 
 
 def world() -> Any:

@@ -44,7 +44,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--nonlinearity", choices=("tanh", "relu"), help="of an RNN whose file does not say it"
     )
     parser.add_argument("--masked", action="store_true", help="masks of Keras will be passed by the caller")
-    parser.add_argument("--precision", choices=("int8", "bfloat16"), help="what the weights become")
+    parser.add_argument("--precision", choices=("int8", "int4", "bfloat16"), help="what the weights become")
     parser.add_argument(
         "--verify",
         action="store_true",

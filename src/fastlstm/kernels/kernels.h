@@ -50,7 +50,8 @@ typedef struct {
     int whole;            /* the last block is padded to four vectors, too: another panel follows */
     const void *w;        /* w(m, k) = w[m·w_m + k·w_k], so a transpose is a swap of the two strides */
     fl_index w_m, w_k;
-    const float *scale; /* [M] for formats of whole numbers: w(m, k) is one of them times scale[m]; or NULL */
+    /* [M][scales of a row] for formats of whole numbers: w(m, k) is one of them times a scale; or NULL */
+    const float *scale;
     const fl_panel *panel; /* [blocks][K][4][V]: M, padded to whole vectors, by K; K = 1 packs a bias */
 } fl_pack;
 
@@ -88,9 +89,10 @@ typedef struct {
 /* How weights are stored and multiplied. `a`, `start` and `out` of a product are reals of the table's type;
  * what they are multiplied as is the format's business. */
 struct fl_format {
-    const char *name; /* "float32", "float64", "bfloat16", "int8" */
+    const char *name; /* "float32", "float64", "bfloat16", "int8", "int4" */
     const char *how;  /* by which instructions it multiplies, beside those of its instruction set; or NULL */
-    int weight_bytes; /* of a weight */
+    int weight_bytes; /* of a weight; 1 of one that has less, too */
+    int scaled;       /* of whole numbers: so many neighbours in a row share a scale; 0: the whole row */
     int speed;        /* multiply-adds of a vector, beside those of reals */
     int ahead_rows;   /* rows of an fl_ahead, or 0: nothing is done beside a step */
     int units_ahead;  /* whether it may have padded units */

@@ -114,8 +114,14 @@ static inline fl_index fl_columns(const fl_layer *l, int outputs)
 /* A matrix of weights as its owner has it, [M][K]. */
 typedef struct {
     const void *w;      /* or NULL */
-    const float *scale; /* [M] for a format of whole numbers, or NULL */
+    const float *scale; /* [M][fl_scales] for a format of whole numbers, or NULL */
 } fl_matrix;
+
+/* How many scales a row of K whole numbers has. */
+static inline fl_index fl_scales(const fl_format *format, fl_index K)
+{
+    return format->scaled ? fl_ceil_div(K, format->scaled) : 1;
+}
 
 /* Packs early and late gates, [G][K], as one panel in whose middle the late ones begin with a block of their
  * own; returns where it ends. */
@@ -129,7 +135,7 @@ static inline char *fl_pack_early_and_late(const fl_layer *l, const fl_format *f
     panel->M = late;
     job.whole = 0;
     job.w = (const char *)w.w + early * K * l->kernels->itemsize;
-    job.scale = w.scale ? w.scale + early : NULL;
+    job.scale = w.scale ? w.scale + early * fl_scales(format, K) : NULL;
     char *end = fl_pack_at(middle, late, panel, job);
     panel->M = l->late_column + late, panel->data = memory;
     return end;

@@ -118,7 +118,8 @@ static int can_bfmmla(void) { return 0; }
 extern const fl_format fl_avx512_int8_amx, fl_avx512_int8_vnni, fl_avx512_int8, fl_avx2_int8_vnni,
     fl_avx2_int8, fl_neon_int8_smmla, fl_neon_int8_dot, fl_neon_int8, fl_generic_int8, fl_avx512_bfloat16_amx,
     fl_avx512_bfloat16_dot, fl_avx512_bfloat16, fl_avx2_bfloat16, fl_neon_bfloat16_bfmmla, fl_neon_bfloat16,
-    fl_generic_bfloat16;
+    fl_generic_bfloat16, fl_avx512_int4_vnni, fl_avx512_int4, fl_avx2_int4, fl_neon_int4_dot, fl_neon_int4,
+    fl_generic_int4;
 
 /* Formats of fewer bits than a float32, of each the best first. A panel's vectors are those of `isa`. */
 static const struct {
@@ -135,11 +136,14 @@ static const struct {
     {"avx512", gains_by_avx512_bf16, &fl_avx512_bfloat16_dot},
     {"avx512", always, &fl_avx512_bfloat16},
     {"avx512", can_avx512_bf16, &fl_avx512_bfloat16_dot},
+    {"avx512", can_avx512_vnni, &fl_avx512_int4_vnni},
+    {"avx512", always, &fl_avx512_int4},
 #endif
 #ifndef FL_WITHOUT_AVX2
     {"avx2", can_avx_vnni, &fl_avx2_int8_vnni},
     {"avx2", always, &fl_avx2_int8},
     {"avx2", always, &fl_avx2_bfloat16},
+    {"avx2", always, &fl_avx2_int4},
 #endif
 #endif
 #if defined(__aarch64__) && !defined(FL_WITHOUT_NEON)
@@ -148,10 +152,13 @@ static const struct {
     {"neon", always, &fl_neon_int8},
     {"neon", can_bfmmla, &fl_neon_bfloat16_bfmmla},
     {"neon", always, &fl_neon_bfloat16},
+    {"neon", can_dot, &fl_neon_int4_dot},
+    {"neon", always, &fl_neon_int4},
 #endif
 #ifndef FL_WITHOUT_GENERIC
     {"generic", always, &fl_generic_int8},
     {"generic", always, &fl_generic_bfloat16},
+    {"generic", always, &fl_generic_int4},
 #endif
 };
 enum { FORMATS = sizeof formats / sizeof formats[0] };

@@ -26,9 +26,10 @@ class Linear(PlainLayer):
     dtype : {"float32", "float64"}, default "float32"
     rng : numpy.random.Generator, seed or None
         Draws the initial values, U(-1/sqrt(in_features), 1/sqrt(in_features)).
-    precision : {"bfloat16", "int8"}, optional
+    precision : {"bfloat16", "int8", "int4"}, optional
         In what the product has x and the weights: see `LSTM`. With "int8" the parameters are `weight`, whole
-        numbers from -127 to 127, and `weight_scale`, (out_features,), what one in each row is worth.
+        numbers from -127 to 127, and `weight_scale`, (out_features,), what one in each row is worth; with
+        "int4", from -7 to 7 and (out_features, ceil(in_features / 64)).
     x_scale : float, optional
         What one of the whole numbers is worth that x becomes; None finds it for each vector.
     x_bits : {8, 16}, default 8

@@ -73,15 +73,16 @@ class LSTM(Recurrent[tuple[Array, Array]]):
     weight_drop : float, default 0.0
         Share of the recurrent weights that `forward` sets to zero, others for each pass, in all layers and
         directions; those that stay are scaled by 1 / (1 - weight_drop) [6]_. Calling the model drops nothing.
-    precision : {"bfloat16", "int8"}, optional
+    precision : {"bfloat16", "int8", "int4"}, optional
         In what products have x, h and the weights, of a float32 model: see `fastlstm.quantize`, which makes
         such a model of one of floats. Gates, c and results are float32 in any case. With "bfloat16" the
         model can be trained: gradients are multiplied so, too, and the parameters stay float32.
     x_scale : float, optional
-        With "int8", what one of the whole numbers is worth that x becomes; None finds it for each vector.
+        With "int8" and "int4", what one of the whole numbers is worth that x becomes; None finds it for each
+        vector.
     x_bits : {8, 16}, default 8
-        With "int8", the bits of a number of x: with 16, what the first whole numbers leave becomes such
-        numbers, too. See `fastlstm.quantize`.
+        With "int8" and "int4", the bits of a number of x: with 16, what the first whole numbers leave
+        becomes such numbers, too. See `fastlstm.quantize`.
     empty_state : {"initial", "zero"}, default "initial"
         The final state of a sequence without any step: the one it began with, or zeros, as ONNX Runtime has
         it. A stream or pool that is fed no frames keeps its state either way.

@@ -25,7 +25,18 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from .attributes import Fixed
 from .checks import MOST, Array, as_dtype, as_floats, as_mapping, check_finite
-from .precision import INT8, USUAL_X, as_whole_numbers, check_precision, check_scale, forms, in_precision
+from .precision import (
+    INT8,
+    LARGEST_WEIGHTS,
+    USUAL_X,
+    as_whole_numbers,
+    check_precision,
+    check_scale,
+    check_whole,
+    forms,
+    in_precision,
+    largest_weight,
+)
 
 if TYPE_CHECKING:
     from .summary import Summary
@@ -168,7 +179,10 @@ def all_taken(
     precision: str | None,
 ) -> dict[str, Array]:
     """Return the stored arrays of a layer's parameters; ValueError if one does not fit."""
-    return {name: taken(arrays, name, shape, kind) for name, shape, kind in forms(shapes, dtype, precision)}
+    own = {name: taken(arrays, name, shape, kind) for name, shape, kind in forms(shapes, dtype, precision)}
+    for name, array in own.items():
+        check_whole(array, name, precision)
+    return own
 
 
 def _drawn(
@@ -188,9 +202,9 @@ def _drawn(
         ) from None
 
 
-def _fitting(value: ArrayLike, name: str, parameter: Array) -> Array:
+def _fitting(value: ArrayLike, name: str, current: Mapping[str, Array]) -> Array:
     """Return what is to replace a parameter; ValueError or TypeError if it can't."""
-    array = _like(value, name, parameter)
+    array = _like(value, name, name, current)
     _check_numbers(array, name)
     return array
 
@@ -202,12 +216,13 @@ def _check_numbers(array: Array, name: str) -> None:
         check_scale(array, name)
 
 
-def _like(value: ArrayLike, name: str, parameter: Array) -> NDArray[Any]:
+def _like(value: ArrayLike, argument: str, name: str, current: Mapping[str, Array]) -> NDArray[Any]:
     """Return an array of a parameter's shape and dtype; ValueError or TypeError if it can't be one."""
+    parameter = current[name]
     if parameter.dtype == INT8:
-        return as_whole_numbers(value, name, parameter.shape)
+        return as_whole_numbers(value, argument, parameter.shape, largest_weight(current, name))
     with np.errstate(over="ignore"):  # what the parameter's dtype can't hold is infinite then, and refused
-        return as_floats(value, name, parameter.dtype, parameter.shape)
+        return as_floats(value, argument, parameter.dtype, parameter.shape)
 
 
 def _surplus(mapping: Mapping[Any, Any], expected: Collection[str]) -> list[str]:
@@ -231,7 +246,7 @@ def borrowed(own: Weights, weights: Mapping[str, ArrayLike], prefix: str = "") -
     given = check_names(weights, "weights", own.arrays)
     last = own.borrowed or own
     arrays = {
-        name: _lent(given[name], f"weights {prefix}{name}", last.arrays[name]) if name in given else array
+        name: _lent(given[name], f"weights {prefix}{name}", name, last.arrays) if name in given else array
         for name, array in own.arrays.items()
     }
     if all(array is last.arrays[name] for name, array in arrays.items()):
@@ -240,12 +255,12 @@ def borrowed(own: Weights, weights: Mapping[str, ArrayLike], prefix: str = "") -
     return own.borrowed
 
 
-def _lent(value: ArrayLike, name: str, known: Array) -> Array:
-    """Return a lent array as immutable memory: `known`, which was lent before, if no bit differs."""
-    array = _like(value, name, known)
+def _lent(value: ArrayLike, argument: str, name: str, last: Mapping[str, Array]) -> Array:
+    """Return a lent array as immutable memory: that which was lent before, if no bit differs."""
+    known, array = last[name], _like(value, argument, name, last)
     if array is known or (not _is_frozen(array) and _same_bits(array, known)):
         return known
-    _check_numbers(array, name)
+    _check_numbers(array, argument)
     return array if _is_frozen(array) else frozen(array)
 
 
@@ -505,7 +520,7 @@ class Parameterised(Fixed):
     @property
     def _is_whole(self) -> bool:
         """Whether weights are whole numbers, which can't be trained."""
-        return bool(self._precisions) and self.precision == "int8"
+        return bool(self._precisions) and self.precision in LARGEST_WEIGHTS
 
     @property
     def num_parameters(self) -> int:
@@ -568,7 +583,7 @@ class Parameterised(Fixed):
         """Replace some parameters, all at once: as `load_state_dict`, but names may be missing."""
         current = self.parameters
         given = check_names(self._without_ignored(mapping), "mapping", current)
-        self._replace({name: frozen(_fitting(value, name, current[name])) for name, value in given.items()})
+        self._replace({name: frozen(_fitting(value, name, current)) for name, value in given.items()})
         return self
 
     def _replace(self, arrays: Mapping[str, Array]) -> None:

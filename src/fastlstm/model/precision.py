@@ -1,7 +1,8 @@
 """Numbers of fewer bits: which of a model's weights have them, and how they are made of floats and back.
 
 A model of `precision="int8"` has whole numbers from -127 to 127 for parameters, each row of a matrix with a
-scale of its own, what one of them is worth: `weight_ih_l0` and `weight_ih_l0_scale`. One of "bfloat16" has
+scale of its own, what one of them is worth: `weight_ih_l0` and `weight_ih_l0_scale`. One of "int4" has whole
+numbers from -7 to 7, and a scale for each 64 neighbours of a row. One of "bfloat16" has
 floats, which are rounded where they are packed. So are those of any model while `rounded` says so, which is
 how a model learns what rounding will do to it.
 """
@@ -26,6 +27,12 @@ INT8 = np.dtype(np.int8)
 LARGEST = 127
 """The largest whole number; -128 is not used, so that a weight and its negative are alike."""
 
+LARGEST_WEIGHTS = {"int8": LARGEST, "int4": 7}
+"""The largest whole number that a weight is, for precisions whose weights are whole numbers."""
+
+SCALED = 64
+"""How many neighbours in a row of int4 share a scale."""
+
 MOST_PRODUCTS = (2**31 - 1) // LARGEST**2
 """How many products of two whole numbers have a sum that fits 32 bits whatever they are."""
 
@@ -39,7 +46,7 @@ UNIT_SCALE = 1 / LARGEST
 # Options
 
 
-PRECISIONS = ("bfloat16", "int8")
+PRECISIONS = ("bfloat16", "int8", "int4")
 
 
 def as_precision(value: Any, name: str) -> str | None:
@@ -64,16 +71,24 @@ USUAL_X = {"x_scale": None, "x_bits": 8}
 """What a model has that does not round x otherwise than others, or not at all."""
 
 
+def check_heads(model: Any, precision: str | None) -> None:
+    """Raise ValueError if a model's weights are blocks, and 64 neighbours of these are to share a scale."""
+    heads = getattr(model, "heads", 1)
+    if precision == "int4" and heads > 1:
+        raise ValueError(f"precision: expected another than 'int4' for {heads} heads")
+
+
 def check_precision(model: Any) -> None:
     """Raise ValueError unless the precision of a model goes with its dtype, and how it rounds x with that."""
     if not model._precisions:
         return
+    check_heads(model, model.precision)
     if model.precision is not None and model.dtype != np.float32:
         raise ValueError(f"precision: expected None with dtype={model.dtype.name!r}, got {model.precision!r}")
     for name, usual in USUAL_X.items():
         value = getattr(model, name) if model._scales_x else usual
-        if value != usual and model.precision != "int8":
-            raise ValueError(f"{name}: expected {usual} without precision='int8', got {value}")
+        if value != usual and model.precision not in LARGEST_WEIGHTS:
+            raise ValueError(f"{name}: expected {usual} without precision='int8' or 'int4', got {value}")
 
 
 # Parameters
@@ -81,7 +96,7 @@ def check_precision(model: Any) -> None:
 
 def is_whole(name: str, shape: Shape, precision: str | None) -> bool:
     """Return whether a parameter consists of whole numbers: a matrix that something is multiplied with."""
-    return precision == "int8" and name.startswith("weight") and len(shape) == 2
+    return precision in LARGEST_WEIGHTS and name.startswith("weight") and len(shape) == 2
 
 
 def scale_name(name: str) -> str:
@@ -96,9 +111,14 @@ def forms(
     for name, shape in shapes:
         if is_whole(name, shape, precision):
             yield name, shape, INT8
-            yield scale_name(name), shape[:1], dtype
+            yield scale_name(name), scale_shape(shape, precision), dtype
         else:
             yield name, shape, dtype
+
+
+def scale_shape(shape: Shape, precision: str | None) -> Shape:
+    """Return the shape of the scales of a matrix: one a row, or one for SCALED neighbours in it."""
+    return (shape[0], -(-shape[1] // SCALED)) if precision == "int4" else shape[:1]
 
 
 def in_precision(arrays: Mapping[str, Array], precision: str | None) -> dict[str, NDArray[Any]]:
@@ -106,11 +126,16 @@ def in_precision(arrays: Mapping[str, Array], precision: str | None) -> dict[str
     converted: dict[str, NDArray[Any]] = {}
     for name, array in arrays.items():
         if is_whole(name, array.shape, precision):
-            converted[scale_name(name)] = scale = row_scales(array)
+            converted[scale_name(name)] = scale = scales_of(array, precision)
             converted[name] = whole_numbers(array, scale)
         else:
             converted[name] = array
     return converted
+
+
+def scales_of(rows: Array, precision: str | None) -> Array:
+    """Return what one of the whole numbers is worth that a matrix (M, K) becomes."""
+    return stretch_scales(rows) if precision == "int4" else row_scales(rows)
 
 
 def row_scales(rows: Array) -> Array:
@@ -119,20 +144,57 @@ def row_scales(rows: Array) -> Array:
     return np.where(largest < LEAST, 1, largest / np.float32(LARGEST)).astype(np.float32)
 
 
+SHARES = (1, 0.95, 0.9, 0.85, 0.8, 0.75)
+"""Of the scale that takes the largest of 64 neighbours to 7, those that are tried: to cut it off a little may
+leave the others with smaller errors."""
+
+
+def stretch_scales(rows: Array) -> Array:
+    """Return what one of the whole numbers of int4 is worth in each SCALED neighbours: (M, ceil(K / 64)).
+
+    Of a few scales it is the one with the least squared error.
+    """
+    M, K = rows.shape
+    stretches = np.zeros((M, -(-K // SCALED), SCALED), np.float32)
+    stretches.reshape(M, -1)[:, :K] = rows
+    widest = row_scales(stretches) * np.float32(LARGEST / LARGEST_WEIGHTS["int4"])
+    units = stretches / widest[..., None]
+    best, least = np.ones_like(widest), np.full_like(widest, np.inf)
+    for share in map(np.float32, SHARES):
+        errors = np.square(_in_units(units, share, "int4") * share - units).sum(axis=-1)
+        best, least = np.where(errors < least, share, best), np.minimum(errors, least)
+    scales: Array = best * widest
+    return scales
+
+
 def whole_numbers(rows: Array, scale: Array) -> NDArray[np.int8]:
-    """Return each row in units of its scale, as the nearest whole numbers, or the even ones of two."""
-    return np.clip(np.rint(rows / scale[..., None]), -LARGEST, LARGEST).astype(np.int8)
+    """Return rows in units of their scales, as the nearest whole numbers, or the even ones of two."""
+    precision = "int4" if scale.ndim == rows.ndim else "int8"
+    return _in_units(rows, _by_number(scale, rows), precision).astype(np.int8)
 
 
 def widened(numbers: NDArray[Any], scale: Array) -> Array:
     """Return the floats that whole numbers stand for."""
-    return numbers * scale[..., None]
+    return numbers * _by_number(scale, numbers)
+
+
+def _by_number(scale: Array, numbers: NDArray[Any]) -> Array:
+    """Return scales to multiply numbers by: of rows, or of SCALED neighbours in a row."""
+    if scale.ndim < numbers.ndim:
+        return scale[..., None]
+    return np.repeat(scale, SCALED, axis=-1)[..., : numbers.shape[-1]]
+
+
+def _in_units(rows: Array, scale: Array | np.float32, precision: str) -> Array:
+    largest = LARGEST_WEIGHTS[precision]
+    whole: Array = np.clip(np.rint(rows / scale), -largest, largest)
+    return whole
 
 
 def matrix(arrays: Mapping[str, NDArray[Any]], name: str, kept_as: str | None) -> tuple[Array, Array | None]:
-    """Return a matrix of a model's parameters as floats, and its rows' scales if it is to be kept as int8.
+    """Return a matrix of a model's parameters as floats, and its scales if it is to be kept as whole numbers.
 
-    ValueError if its rows are too long for that.
+    ValueError if its rows are too long for int8.
     """
     array = arrays[name]
     if kept_as == "int8" and array.shape[1] > MOST_PRODUCTS:
@@ -141,16 +203,31 @@ def matrix(arrays: Mapping[str, NDArray[Any]], name: str, kept_as: str | None) -
     if array.dtype == INT8:
         scale = arrays[scale_name(name)]
         return widened(array, scale), scale
-    return array, row_scales(array) if kept_as == "int8" else None
+    return array, scales_of(array, kept_as) if kept_as in LARGEST_WEIGHTS else None
 
 
-def as_whole_numbers(value: Any, name: str, shape: Shape) -> NDArray[np.int8]:
-    """Return `value` as whole numbers of 8 bits; TypeError or ValueError otherwise."""
+def largest_weight(arrays: Mapping[str, NDArray[Any]], name: str) -> int:
+    """Return the largest whole number that a parameter of whole numbers may have."""
+    return LARGEST_WEIGHTS["int4" if arrays[scale_name(name)].ndim == 2 else "int8"]
+
+
+def as_whole_numbers(value: Any, name: str, shape: Shape, largest: int) -> NDArray[np.int8]:
+    """Return `value` as whole numbers of so many at most; TypeError or ValueError otherwise."""
     array = as_integers(value, name, shape)
-    wrong = array[np.abs(array) > LARGEST]
+    wrong = array[np.abs(array) > largest]
     if wrong.size:
-        raise ValueError(f"{name}: expected whole numbers from -{LARGEST} to {LARGEST}, got {wrong[0]}")
+        raise ValueError(f"{name}: expected whole numbers from -{largest} to {largest}, got {wrong[0]}")
     return array.astype(np.int8)
+
+
+def check_whole(array: NDArray[Any], name: str, precision: str | None) -> None:
+    """Raise ValueError if a parameter of whole numbers has one that is too large for its precision."""
+    largest = LARGEST_WEIGHTS.get(precision or "", 0)
+    if array.dtype == INT8 and array.size and not -largest <= array.min() <= array.max() <= largest:
+        raise ValueError(
+            f"{name}: expected whole numbers from -{largest} to {largest}, got some from "
+            f"{array.min()} to {array.max()}"
+        )
 
 
 def check_scale(array: NDArray[Any], name: str) -> None:
@@ -182,6 +259,7 @@ def rounded(layers: Iterable[Any], precision: str | None) -> Iterator[None]:
         return
     chosen = [layer for layer in layers if precision in layer._precisions]
     for layer in chosen:
+        check_heads(layer, precision)
         if layer.dtype != np.float32:
             raise ValueError(f"quantize: expected None for layers of {layer.dtype.name}, got {precision!r}")
     before = [layer._kept_as for layer in chosen]

@@ -13,7 +13,16 @@ from .checks import as_choice, as_floats
 from .graph import Graph
 from .layered import Layered
 from .parameters import Parameterised
-from .precision import LARGEST, PRECISIONS, USUAL_X, as_scale, as_x_bits, in_precision
+from .precision import (
+    LARGEST,
+    LARGEST_WEIGHTS,
+    PRECISIONS,
+    USUAL_X,
+    as_scale,
+    as_x_bits,
+    check_heads,
+    in_precision,
+)
 from .sequential import Sequential
 
 AnyModel = TypeVar("AnyModel", bound=Parameterised)
@@ -28,21 +37,23 @@ def quantize(model: AnyModel, precision: str, *, x_scale: float | None = None, x
     ----------
     model : LSTM, GRU, RNN, SLSTM, Linear, Embedding, Sequential or Graph
         Of float32; it stays as it is. In a model of layers those of other kinds are copied as they are.
-    precision : {"int8", "bfloat16"}
+    precision : {"int8", "int4", "bfloat16"}
         With "int8" the parameters of the new model are whole numbers from -127 to 127, with a scale for each
         row of a matrix: `weight_ih_l0` and `weight_ih_l0_scale`, (G,). Such a model is not trained further.
-        An `Embedding` is kept so, too. With "bfloat16" they are floats, which products read rounded.
+        An `Embedding` is kept so, too. With "int4" they are whole numbers from -7 to 7, with a scale for each
+        64 neighbours in a row, (G, ceil(I / 64)); x and h are rounded as with "int8". With "bfloat16" they
+        are floats, which products read rounded.
     x_scale : float, optional
-        With "int8", what one of the whole numbers is worth that x becomes, as `calibrate` finds it. If None,
-        it is found for each vector of x, which takes a little time and is more exact where they differ in
-        size. In a `Sequential` or `Graph` it is for the first layers that multiply in fewer bits, and so
-        for what those read: behind an `Embedding` its vectors. What a layer of a stack has from the one
-        below it, an LSTM, GRU or tanh, has 1/127.
+        With "int8" and "int4", what one of the whole numbers is worth that x becomes, as `calibrate`
+        finds it. If None, it is found for each vector of x, which takes a little time and is more exact
+        where they differ in size. In a `Sequential` or `Graph` it is for the first layers that multiply
+        in fewer bits, and so for what those read: behind an `Embedding` its vectors. What a layer of a
+        stack has from the one below it, an LSTM, GRU or tanh, has 1/127.
     x_bits : {8, 16}, default 8
-        With "int8", the bits that a number of x becomes, in the same layers. With 16 what rounding to the
-        first whole numbers leaves is rounded to such numbers in turn and multiplied, too: for raw features,
-        whose rounding to 8 bits makes most of the error. It takes the time of one product by `weight_ih`
-        more.
+        With "int8" and "int4", the bits that a number of x becomes, in the same layers. With 16 what
+        rounding to the first whole numbers leaves is rounded to such numbers in turn and multiplied, too:
+        for raw features, whose rounding to 8 bits makes most of the error. It takes the time of one
+        product by `weight_ih` more.
 
     Returns
     -------
@@ -68,7 +79,7 @@ def quantize(model: AnyModel, precision: str, *, x_scale: float | None = None, x
     """
     chosen = as_smaller(precision, "precision")
     of_x = {"x_scale": as_scale(x_scale, "x_scale"), "x_bits": as_x_bits(x_bits, "x_bits")}
-    if chosen != "int8":
+    if chosen not in LARGEST_WEIGHTS:
         _check_usual(of_x, f"with precision {chosen!r}")
     if not isinstance(model, Parameterised):
         raise TypeError(f"model: expected a model of fastlstm, got {type(model).__name__}")
@@ -123,6 +134,7 @@ def _smaller(layer: Any, precision: str, of_x: Mapping[str, Any], copied: dict[i
         raise ValueError(f"model: expected one of float32, got {layer!r}")
     if layer.dtype != np.float32:
         raise ValueError(f"model: expected one of float32, got one of {layer.dtype.name}")
+    check_heads(layer, precision)
     if not layer._scales_x:
         _check_usual(of_x, f"for {layer!r}, which multiplies no x")
     state = layer.__getstate__()

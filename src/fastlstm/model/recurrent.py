@@ -334,9 +334,12 @@ class Recurrent(Model, Generic[State]):
 
     def _scales_for_core(self, scale_ih: Array, scale_hh: Array, k: int) -> Iterator[Array]:
         """Yield the scales of both matrices' rows, in the order that the k-th pass has the rows in."""
-        for scales in self._rows_for_core(scale_ih, scale_hh):
-            of_rows = of_pass(scales, len(scales) // self.hidden_size, self._passes, k)
-            yield np.abs(of_rows)  # where rows are negated, the weights are, not what one is worth
+        none = np.zeros(len(scale_ih), self.dtype)
+        of_x, of_h = (scale.reshape(len(scale), -1) for scale in (scale_ih, scale_hh))
+        for rows in self._for_core(of_x, of_h, none, none)[:2]:
+            own = of_pass(rows, len(rows) // self.hidden_size, self._passes, k)
+            # Where rows are negated, the weights are, not what one is worth.
+            yield np.abs(own[:, 0] if scale_ih.ndim == 1 else own)
 
     def _x_scale(self, place: Place) -> float | None:
         """Return what one of x's whole numbers is worth; None: found for each row."""

@@ -121,7 +121,7 @@ def fit(
         Train on all its ranks, each calling with the same arguments: each takes its share of a batch of
         `batch_size` times as many sequences, and all end with the same weights. The first rank's initial
         weights and order count; it alone shows progress and writes.
-    quantize : {"int8", "bfloat16"}, optional
+    quantize : {"int8", "int4", "bfloat16"}, optional
         Run with the weights, and what they multiply, rounded as `fastlstm.quantize` rounds them, so that the
         model learns to do well with that; gradients are those of the numbers before rounding. The weights
         themselves stay floats: quantise the model afterwards.

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import GraphProto, ValueInfoProto
 
-from ...model.precision import INT8, scale_name
+from ...model.precision import scale_name
 from ...model.recurrent import Recurrent
 from ...model.tape import Place
 from ...model.variants import usual_functions
@@ -262,8 +262,7 @@ def has_operator(model: Recurrent[Any]) -> bool:
 
 def is_quantised(model: Recurrent[Any]) -> bool:
     """Return whether ONNX Runtime's operator for LSTMs of int8 has the model's weights as they are."""
-    is_whole = any(array.dtype == INT8 for array in model.parameters.values())
-    return is_whole and model._kind == "LSTM" and model.heads == 1 and has_operator(model)
+    return model.precision == "int8" and model._kind == "LSTM" and model.heads == 1 and has_operator(model)
 
 
 def attributes_of(model: Recurrent[Any]) -> dict[str, Any]:

@@ -12,6 +12,13 @@
 /* Bytes of a vector of groups; of the head of a converted row. */
 enum { LINK_BYTES = 4 * LANES, ROW_HEAD = 64 };
 
+/* The nearest whole number from -largest to largest. */
+INLINE int whole_weight(float w, int largest)
+{
+    const float whole = rintf(w);
+    return whole > (float)largest ? largest : whole < (float)-largest ? -largest : (int)whole;
+}
+
 /* A block of the panel, and the columns of start and out that are its. */
 typedef struct {
     const char *panel;

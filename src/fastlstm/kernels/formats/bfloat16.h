@@ -46,12 +46,11 @@ INLINE vec load_strided(const real *p, fl_index stride, fl_index left)
     return vload(numbers);
 }
 
-static void pack_chain(const fl_pack *p, fl_index row, char *block, fl_index vectors, fl_index column,
-                       char *first_link)
+static void pack_chain(const fl_pack *p, fl_index row, char *block, fl_index vectors, fl_index column)
 {
     const real *w = (const real *)p->w + row * p->w_m;
+    char *const first_link = first_link_of(block, vectors, column);
     char numbers[2 * LANES];
-    (void)block, (void)column;
     for (fl_index k = 0; k < p->panel->K; k += LANES) {
         store_upper_halves(numbers, nearest_bfloat16(load_strided(w + k * p->w_k, p->w_k, p->panel->K - k)));
         for (fl_index j = 0; j < smaller(p->panel->K - k, LANES); j += IN_GROUP)
@@ -81,8 +80,10 @@ INLINE void store_links(char *p, whole_numbers groups)
         memcpy(p + j * LANE_BYTES, link + 4 * j, 4);
 }
 
-static void pack_neighbours(const fl_pack *p, fl_index m, fl_index outputs, fl_index vectors, char *links)
+#define PACKS_NEIGHBOURS
+static void pack_neighbours(const fl_pack *p, fl_index m, fl_index outputs, fl_index vectors, char *block)
 {
+    char *const links = first_link_of(block, vectors, 0);
     for (fl_index k = 0; k < p->panel->K; k += IN_GROUP)
         for (fl_index j = 0; j < outputs; j += LANES)
             store_links(links + group_offset(k / IN_GROUP, vectors) + j / LANES * VECTOR_BYTES,

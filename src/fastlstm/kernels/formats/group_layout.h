@@ -22,6 +22,12 @@ INLINE fl_index group_offset(fl_index group, fl_index vectors)
     return (group / GROUPS_WHOLE * GROUPS_WHOLE * vectors * APART + group % GROUPS_WHOLE) * NEXT_BYTES;
 }
 
+/* The first link of a column of a block. */
+INLINE char *first_link_of(char *block, fl_index vectors, fl_index column)
+{
+    return block + vectors * LANES * HEAD_BYTES + column / LANES * VECTOR_BYTES + column % LANES * LANE_BYTES;
+}
+
 /* Bytes of a block of so many vectors. */
 static fl_index block_bytes(fl_index vectors, fl_index K)
 {

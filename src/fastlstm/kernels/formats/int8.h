@@ -22,111 +22,30 @@
 #include "before_groups.h"
 
 /* A head: the scales of all the block's outputs, then what SHIFT adds to their sums, negated. */
-enum { IN_GROUP = 4, GROUP_BYTES = SPLIT ? 8 : 4, HEAD_BYTES = 8, LARGEST = 127 };
+enum { IN_GROUP = 4, GROUP_BYTES = SPLIT ? 8 : 4, HEAD_BYTES = 8, NUMBER_BYTES = GROUP_BYTES / IN_GROUP };
 
 typedef whole_numbers total;
 
 #include "group_layout.h"
 
-static void pack_chain(const fl_pack *p, fl_index row, char *block, fl_index vectors, fl_index column,
-                       char *first_link)
+#define row_bytes_of groups_row_bytes
+#define end_row(out, K)
+
+#include "whole_rows.h"
+
+static void pack_chain(const fl_pack *p, fl_index row, char *block, fl_index vectors, fl_index column)
 {
     const real *w = (const real *)p->w + row * p->w_m;
     const float scale = p->scale[row];
+    char *const first_link = first_link_of(block, vectors, column);
     int32_t sum = 0;
     for (fl_index k = 0; k < p->panel->K; k++) {
-        const float whole = rintf(w[k * p->w_k] / scale);
-        const int q = whole > LARGEST ? LARGEST : whole < -LARGEST ? -LARGEST : (int)whole;
+        const int q = whole_weight(w[k * p->w_k] / scale, LARGEST);
         first_link[group_offset(k / IN_GROUP, vectors) + k % IN_GROUP] = (char)q;
         sum += q;
     }
     ((float *)block)[column] = scale;
     ((int32_t *)block)[vectors * LANES + column] = -SHIFT * sum;
-}
-
-static void pack_neighbours(const fl_pack *p, fl_index m, fl_index outputs, fl_index vectors, char *links)
-{
-    for (fl_index j = 0; j < outputs; j++)
-        pack_chain(p, m + j, links - vectors * LANES * HEAD_BYTES, vectors, j,
-                   links + j / LANES * VECTOR_BYTES + j % LANES * LANE_BYTES);
-}
-
-/* Rows whose numbers are all smaller are zeros: their scale's inverse might be infinite. */
-#define LEAST 1e-30f
-
-/* The largest size of a row's numbers, compared as bits: what is not a number is larger than any. */
-NOINLINE float largest_size(const real *a, fl_index K)
-{
-    uint32_t largest = 0;
-    float size;
-    for (fl_index k = 0; k < K; k++) {
-        uint32_t bits;
-        memcpy(&bits, a + k, sizeof bits);
-        bits &= 0x7fffffffu;
-        largest = bits > largest ? bits : largest;
-    }
-    memcpy(&size, &largest, sizeof size);
-    return size;
-}
-
-/* What one of a row's whole numbers is worth, and its inverse. */
-typedef struct {
-    float one, inverse;
-} row_scale;
-
-/* The scale that is given, or for 0 the row's own. */
-static row_scale scale_of_row(const real *a, fl_index K, float given)
-{
-    const float largest = largest_size(a, K);
-    if (given == 0)
-        return largest < LEAST ? (row_scale){1, 1} : (row_scale){largest / LARGEST, LARGEST / largest};
-    /* None of the whole numbers says that one is not a number. */
-    return (row_scale){largest != largest ? largest : given, 1 / given};
-}
-
-static void convert_row(const real *a, fl_index K, row_scale scale, char *out, fl_index bytes)
-{
-    *(float *)out = scale.one;
-    enum { NUMBER_BYTES = GROUP_BYTES / IN_GROUP };
-    char *to = out + ROW_HEAD;
-    fl_index k = 0;
-    for (; k + LANES <= K; k += LANES)
-        store_whole(to + k * NUMBER_BYTES, vmul(vload(a + k), vset(scale.inverse)));
-    char last[LANES * NUMBER_BYTES];
-    store_whole(last, vmul(load_lanes(a + k, K - k), vset(scale.inverse)));
-    memset(to + k * NUMBER_BYTES, SHIFT, (size_t)(bytes - ROW_HEAD - k * NUMBER_BYTES));
-    if (k < K) /* what fills the vector is zeros, too */
-        memcpy(to + k * NUMBER_BYTES, last, (size_t)((K - k + IN_GROUP - 1) / IN_GROUP * GROUP_BYTES));
-}
-
-/* What the whole numbers leave of a row. The sum with 1.5 · 2²³ has no digits behind the point, so adding and
- * taking it away rounds as store_whole does. */
-static void leave_rest(const real *a, fl_index K, row_scale scale, real *rest)
-{
-    const vec zero = vset(0), least = vset(-LARGEST), whole_only = vset(12582912);
-    for (fl_index k = 0; k < K; k += LANES) {
-        const vec x = load_lanes(a + k, K - k);
-        const vec at_most = vmax(vmul(x, vset(-scale.inverse)), least); /* negated from here on */
-        const vec within = vsub(zero, vmax(vsub(zero, at_most), least));
-        const vec stored = vsub(vadd(within, whole_only), whole_only);
-        vstore(rest + k, vfma(stored, vset(scale.one), x));
-    }
-}
-
-static void convert(const fl_convert *p)
-{
-    const fl_index K = p->K, bytes = groups_row_bytes(K);
-    real *const left = p->rest ? (real *)((char *)p->rest + p->B * bytes) : NULL;
-    FL_ASSERT(p->a_k == 1);
-    for (fl_index b = 0; b < p->B; b++) {
-        const real *a = (const real *)p->a + b * p->a_ld;
-        const row_scale scale = scale_of_row(a, K, p->scale);
-        convert_row(a, K, scale, (char *)p->out + b * bytes, bytes);
-        if (p->rest) {
-            leave_rest(a, K, scale, left);
-            convert_row(left, K, scale_of_row(left, K, 0), (char *)p->rest + b * bytes, bytes);
-        }
-    }
 }
 
 #define begin_total(p, block, b, column, head, columns, own)                                                 \

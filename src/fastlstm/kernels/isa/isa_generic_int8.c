@@ -1,6 +1,6 @@
 /* int8 in plain C11. */
 #define FL_BITS 32
-#include "vec_generic.h"
+#include "groups_generic.h"
 
 #define PRODUCT groups_product
 #define HOW "plain"
@@ -13,35 +13,12 @@
 #define BLOCKS_OF_A_ROW 1
 
 typedef struct {
-    int32_t lane[LANES];
-} whole_numbers;
-typedef struct {
     int8_t lane[LANES][4];
 } links;
 typedef struct {
     int8_t number[4];
 } row_group;
 
-INLINE whole_numbers whole(int n)
-{
-    whole_numbers out;
-    for (int j = 0; j < LANES; j++)
-        out.lane[j] = n;
-    return out;
-}
-INLINE whole_numbers load_whole(const void *p)
-{
-    whole_numbers out;
-    memcpy(&out, p, sizeof out);
-    return out;
-}
-INLINE vec to_reals(whole_numbers sum)
-{
-    vec out;
-    for (int j = 0; j < LANES; j++)
-        out.lane[j] = (real)sum.lane[j];
-    return out;
-}
 INLINE links load_links(const char *p)
 {
     links out;
@@ -61,14 +38,6 @@ INLINE whole_numbers add_links(whole_numbers sum, links w, row_group a)
             sum.lane[j] += w.lane[j][k] * a.number[k];
     return sum;
 }
-INLINE void store_bytes(char *p, vec x, int shift)
-{
-    for (int j = 0; j < LANES; j++) {
-        const float within = x.lane[j] < 127 ? (x.lane[j] > -127 ? x.lane[j] : -127) : 127;
-        p[j] = (char)((int)rintf(within) + shift);
-    }
-}
-
 #define store_whole(p, x) store_bytes(p, x, SHIFT)
 
 #include "../formats/int8.h"

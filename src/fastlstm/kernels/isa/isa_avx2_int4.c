@@ -1,0 +1,13 @@
+/* int4 without VNNI. */
+#if defined(__x86_64__) || defined(_M_X64)
+#define FL_BITS 32
+#define TARGET "avx2,fma"
+#include "groups_avx2.h"
+
+#include "halves_x86.h"
+
+#include "../formats/int4.h"
+
+const fl_format fl_avx2_int4 = INT4;
+POP_TARGET
+#endif
