@@ -93,7 +93,7 @@ class TestOnnx:
         assert "largest difference from ONNX Runtime: " in said
         np.testing.assert_allclose(fastlstm.load(again)(RESULTS["indices"]), RESULTS["pytorch"], atol=1e-6)
 
-    @pytest.mark.parametrize("precision", ["int8", "bfloat16"])
+    @pytest.mark.parametrize("precision", ["int8", "int4", "bfloat16"])
     def test_small_numbers(self, precision, tmp_path, capsys):
         target = tmp_path / "model.onnx"
         command = ["convert", str(FOLDER / "state.pt"), str(target), "--precision", precision, "--verify"]

@@ -80,7 +80,7 @@ def test_demo(capsys):
     assert shown.err == ""
 
 
-@pytest.mark.parametrize("precision", ["int8", "bfloat16"])
+@pytest.mark.parametrize("precision", ["int8", "int4", "bfloat16"])
 def test_demo_in_fewer_bits(precision, tmp_path, capsys):
     path = tmp_path / "text"
     path.write_text(manual()[:20_000], encoding="utf-8")
@@ -88,7 +88,7 @@ def test_demo_in_fewer_bits(precision, tmp_path, capsys):
     assert main(command) == 0
     table = bits(capsys.readouterr().out)
     assert table["LSTM,"] < table["uniform"]
-    assert ("the" in table) == (precision == "int8")
+    assert ("the" in table) == (precision != "bfloat16")
     assert table.get("the", table["LSTM,"]) == pytest.approx(table["LSTM,"], rel=0.005)
 
 
