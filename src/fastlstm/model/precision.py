@@ -138,39 +138,25 @@ def scales_of(rows: Array, precision: str | None) -> Array:
     return stretch_scales(rows) if precision == "int4" else row_scales(rows)
 
 
-def row_scales(rows: Array) -> Array:
+def row_scales(rows: Array, largest: int = LARGEST) -> Array:
     """Return what one of the whole numbers is worth that each row becomes, (...) of (..., n); 1 for zeros."""
-    largest = np.abs(rows).max(axis=-1)
-    return np.where(largest < LEAST, 1, largest / np.float32(LARGEST)).astype(np.float32)
-
-
-SHARES = (1, 0.95, 0.9, 0.85, 0.8, 0.75)
-"""Of the scale that takes the largest of 64 neighbours to 7, those that are tried: to cut it off a little may
-leave the others with smaller errors."""
+    widest = np.abs(rows).max(axis=-1)
+    return np.where(widest < LEAST, 1, widest / np.float32(largest)).astype(np.float32)
 
 
 def stretch_scales(rows: Array) -> Array:
-    """Return what one of the whole numbers of int4 is worth in each SCALED neighbours: (M, ceil(K / 64)).
-
-    Of a few scales it is the one with the least squared error.
-    """
+    """Return the same of each SCALED neighbours in a row, for int4: (M, ceil(K / 64))."""
     M, K = rows.shape
     stretches = np.zeros((M, -(-K // SCALED), SCALED), np.float32)
     stretches.reshape(M, -1)[:, :K] = rows
-    widest = row_scales(stretches) * np.float32(LARGEST / LARGEST_WEIGHTS["int4"])
-    units = stretches / widest[..., None]
-    best, least = np.ones_like(widest), np.full_like(widest, np.inf)
-    for share in map(np.float32, SHARES):
-        errors = np.square(_in_units(units, share, "int4") * share - units).sum(axis=-1)
-        best, least = np.where(errors < least, share, best), np.minimum(errors, least)
-    scales: Array = best * widest
-    return scales
+    return row_scales(stretches, LARGEST_WEIGHTS["int4"])
 
 
 def whole_numbers(rows: Array, scale: Array) -> NDArray[np.int8]:
     """Return rows in units of their scales, as the nearest whole numbers, or the even ones of two."""
     precision = "int4" if scale.ndim == rows.ndim else "int8"
-    return _in_units(rows, _by_number(scale, rows), precision).astype(np.int8)
+    largest = LARGEST_WEIGHTS[precision]
+    return np.clip(np.rint(rows / _by_number(scale, rows)), -largest, largest).astype(np.int8)
 
 
 def widened(numbers: NDArray[Any], scale: Array) -> Array:
@@ -183,12 +169,6 @@ def _by_number(scale: Array, numbers: NDArray[Any]) -> Array:
     if scale.ndim < numbers.ndim:
         return scale[..., None]
     return np.repeat(scale, SCALED, axis=-1)[..., : numbers.shape[-1]]
-
-
-def _in_units(rows: Array, scale: Array | np.float32, precision: str) -> Array:
-    largest = LARGEST_WEIGHTS[precision]
-    whole: Array = np.clip(np.rint(rows / scale), -largest, largest)
-    return whole
 
 
 def matrix(arrays: Mapping[str, NDArray[Any]], name: str, kept_as: str | None) -> tuple[Array, Array | None]:
