@@ -7,12 +7,11 @@
  *
  * A single row waits for its weights, and of these there are half as many bytes as of int8.
  *
- *     panel[block][64 neighbours]:     scales[vector][lane]
- *                                      links[8][vector][lane]         4 bytes each; a block is up to 4
- * vectors
+ *     panel[block][64 neighbours]:   scales[vector][lane]
+ *                                    links[8][vector][lane]    4 bytes each; a block is up to 4 vectors
  *
- *     link 0   | w4 w0 | w5 w1 | w6 w2 | w7 w3 |    of an output: a byte's upper and lower half, 8 larger
- * than link 1   | w12 w8 | ...                       they are
+ *     link 0   | w4 w0 | w5 w1 | w6 w2 | w7 w3 |    of an output: a byte's upper and lower half,
+ *     link 1   | w12 w8 | ...                       both 8 larger than the weight
  *
  * A converted row is a head of 64 bytes; its numbers, filled with zeros up to a multiple of 64; and for each
  * 64 of them what the halves' 8 adds to a sum, negated: 32 bits.
