@@ -7,7 +7,7 @@
 
 /* The page needs no float64 and no fewer bits: empty tables keep them out of what it loads. */
 const fl_kernels fl_generic_f64;
-const fl_format fl_generic_int8, fl_generic_bfloat16;
+const fl_format fl_generic_int8, fl_generic_int4, fl_generic_bfloat16;
 
 static fastlstm_layer *layer;
 
