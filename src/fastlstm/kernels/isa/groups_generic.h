@@ -35,4 +35,15 @@ INLINE void store_bytes(char *p, vec x, int shift)
     }
 }
 
+/* Four numbers of a row. */
+typedef struct {
+    int8_t number[4];
+} row_group;
+INLINE row_group load_group(const char *p)
+{
+    row_group out;
+    memcpy(&out, p, sizeof out);
+    return out;
+}
+
 #endif

@@ -9,9 +9,6 @@
 typedef struct {
     uint8_t lane[LANES][4];
 } halves;
-typedef struct {
-    int8_t number[4];
-} row_group;
 typedef whole_numbers half_sums;
 
 #define begin_halves whole
@@ -20,12 +17,6 @@ typedef whole_numbers half_sums;
 INLINE halves load_halves(const char *p)
 {
     halves out;
-    memcpy(&out, p, sizeof out);
-    return out;
-}
-INLINE row_group load_group(const char *p)
-{
-    row_group out;
     memcpy(&out, p, sizeof out);
     return out;
 }

@@ -15,19 +15,10 @@
 typedef struct {
     int8_t lane[LANES][4];
 } links;
-typedef struct {
-    int8_t number[4];
-} row_group;
 
 INLINE links load_links(const char *p)
 {
     links out;
-    memcpy(&out, p, sizeof out);
-    return out;
-}
-INLINE row_group load_group(const char *p)
-{
-    row_group out;
     memcpy(&out, p, sizeof out);
     return out;
 }
