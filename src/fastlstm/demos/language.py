@@ -284,8 +284,8 @@ def run(settings: Settings) -> None:
             model, held_out
         ),
     }
-    if settings.precision in ("int8", "int4"):
-        model = to_use(model, settings.precision)
+    learned_in, model = model, to_use(model, settings.precision)
+    if model is not learned_in:
         table[f"the same in {settings.precision}"] = bits_per_character(model, held_out)
     print("\nheld-out text                        bits per character")
     for name, bits in table.items():

@@ -78,6 +78,13 @@ def check_heads(model: Any, precision: str | None) -> None:
         raise ValueError(f"precision: expected another than 'int4' for {heads} heads")
 
 
+def check_usual(of_x: Mapping[str, Any], where: str) -> None:
+    """Raise ValueError if x is to be rounded otherwise than usually, where it isn't rounded."""
+    for name, usual in USUAL_X.items():
+        if of_x[name] != usual:
+            raise ValueError(f"{name}: expected {usual} {where}, got {of_x[name]}")
+
+
 def check_precision(model: Any) -> None:
     """Raise ValueError unless the precision of a model goes with its dtype, and how it rounds x with that."""
     if not model._precisions:
@@ -85,10 +92,8 @@ def check_precision(model: Any) -> None:
     check_heads(model, model.precision)
     if model.precision is not None and model.dtype != np.float32:
         raise ValueError(f"precision: expected None with dtype={model.dtype.name!r}, got {model.precision!r}")
-    for name, usual in USUAL_X.items():
-        value = getattr(model, name) if model._scales_x else usual
-        if value != usual and model.precision not in LARGEST_WEIGHTS:
-            raise ValueError(f"{name}: expected {usual} without precision='int8' or 'int4', got {value}")
+    if model._scales_x and model.precision not in LARGEST_WEIGHTS:
+        check_usual(vars(model), "without precision='int8' or 'int4'")
 
 
 # Parameters
@@ -194,20 +199,15 @@ def largest_weight(arrays: Mapping[str, NDArray[Any]], name: str) -> int:
 def as_whole_numbers(value: Any, name: str, shape: Shape, largest: int) -> NDArray[np.int8]:
     """Return `value` as whole numbers of so many at most; TypeError or ValueError otherwise."""
     array = as_integers(value, name, shape)
-    wrong = array[np.abs(array) > largest]
-    if wrong.size:
-        raise ValueError(f"{name}: expected whole numbers from -{largest} to {largest}, got {wrong[0]}")
+    check_whole(array, name, largest)
     return array.astype(np.int8)
 
 
-def check_whole(array: NDArray[Any], name: str, precision: str | None) -> None:
-    """Raise ValueError if a parameter of whole numbers has one that is too large for its precision."""
-    largest = LARGEST_WEIGHTS.get(precision or "", 0)
-    if array.dtype == INT8 and array.size and not -largest <= array.min() <= array.max() <= largest:
-        raise ValueError(
-            f"{name}: expected whole numbers from -{largest} to {largest}, got some from "
-            f"{array.min()} to {array.max()}"
-        )
+def check_whole(array: NDArray[Any], name: str, largest: int) -> None:
+    """Raise ValueError if a parameter of whole numbers has one beyond the largest or its negative."""
+    wrong = array[(array < -largest) | (array > largest)]
+    if wrong.size:
+        raise ValueError(f"{name}: expected whole numbers from -{largest} to {largest}, got {wrong[0]}")
 
 
 def check_scale(array: NDArray[Any], name: str) -> None:

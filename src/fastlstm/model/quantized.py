@@ -21,6 +21,7 @@ from .precision import (
     as_scale,
     as_x_bits,
     check_heads,
+    check_usual,
     in_precision,
 )
 from .sequential import Sequential
@@ -80,7 +81,7 @@ def quantize(model: AnyModel, precision: str, *, x_scale: float | None = None, x
     chosen = as_smaller(precision, "precision")
     of_x = {"x_scale": as_scale(x_scale, "x_scale"), "x_bits": as_x_bits(x_bits, "x_bits")}
     if chosen not in LARGEST_WEIGHTS:
-        _check_usual(of_x, f"with precision {chosen!r}")
+        check_usual(of_x, f"with precision {chosen!r}")
     if not isinstance(model, Parameterised):
         raise TypeError(f"model: expected a model of fastlstm, got {type(model).__name__}")
     if isinstance(model, Layered):
@@ -90,20 +91,13 @@ def quantize(model: AnyModel, precision: str, *, x_scale: float | None = None, x
     return cast(AnyModel, _smaller(model, chosen, of_x, {}))
 
 
-def _check_usual(of_x: Mapping[str, Any], where: str) -> None:
-    """Raise ValueError if x is to be rounded otherwise than usually, where it isn't rounded."""
-    for name, usual in USUAL_X.items():
-        if of_x[name] != usual:
-            raise ValueError(f"{name}: expected {usual} {where}, got {of_x[name]}")
-
-
 def _of_smaller_layers(model: Layered, precision: str, of_x: Mapping[str, Any]) -> Layered:
     """Return a model wired like that one, of layers in fewer bits and copies of the others."""
     if not any(precision in layer._precisions for layer in model.layers):
         raise ValueError(f"model: expected one with a layer that multiplies by weights, got {model!r}")
     first = _first_products(model)
     if not any(first):
-        _check_usual(of_x, f"for {model!r}, which multiplies no x")
+        check_usual(of_x, f"for {model!r}, which multiplies no x")
     copied: dict[int, Any] = {}  # layers that share a generator share its copy
     layers = [
         _smaller(layer, precision, of_x if is_first else USUAL_X, copied)
@@ -136,7 +130,7 @@ def _smaller(layer: Any, precision: str, of_x: Mapping[str, Any], copied: dict[i
         raise ValueError(f"model: expected one of float32, got one of {layer.dtype.name}")
     check_heads(layer, precision)
     if not layer._scales_x:
-        _check_usual(of_x, f"for {layer!r}, which multiplies no x")
+        check_usual(of_x, f"for {layer!r}, which multiplies no x")
     state = layer.__getstate__()
     arrays = state.pop("_weights")
     state = copy.deepcopy(state, copied)
